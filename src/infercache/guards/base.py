@@ -1,0 +1,83 @@
+"""What guards wrap, and the terms under which a computed value is kept."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from infercache.entry import NEVER, Entry
+from infercache.key import Key
+
+
+class Freshness(enum.IntEnum):
+    """How a found entry may be used."""
+
+    FRESH = 0
+    REFRESH_DUE = 1  # fresh, but an early refresh should start now
+    STALE = 2  # expired, still within its grace
+
+
+@dataclass(slots=True)
+class Found:
+    """An entry, where it was found and how it may be used."""
+
+    entry: Entry
+    freshness: Freshness
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under which terms values are computed, kept and served.
+
+    Attributes:
+        ttl_s: Seconds for which a value is fresh.
+        jitter: Fraction of `ttl_s` by which each entry's own time to live is shortened at
+            random, so that values written together do not expire together.
+        stale_s: Seconds after expiry during which the old value may be served while a refresh
+            runs, or (with `fail_safe`) after a computation that raised.
+        early_refresh: XFetch's beta; 0 turns early refresh off. Source: Vattani, Chierichetti,
+            Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015.
+        negative_ttl_s: If given, a computed None is kept for so long ("there is nothing").
+            If not given, None is kept like any other value.
+        keep_exceptions: Exceptions of these types are kept for `negative_ttl_s` and raised
+            again; all others are never kept.
+        fail_safe: Serve the expired value, within `stale_s`, when the computation raises.
+        tags: Names under which the values can be invalidated.
+    """
+
+    ttl_s: float = NEVER
+    jitter: float = 0.0
+    stale_s: float = 0.0
+    early_refresh: float = 1.0
+    negative_ttl_s: float | None = None
+    keep_exceptions: tuple[type[BaseException], ...] = ()
+    fail_safe: bool = False
+    tags: tuple[str, ...] = ()
+
+
+class Lease(Protocol):
+    """Permission to keep what is computed from now on; an invalidation voids it."""
+
+
+class Lookup(Protocol):
+    """What a guard wraps: the chain of tiers. Every method is thread-safe.
+
+    Never raises `StoreError`: a tier's outage is a miss that the chain has counted.
+    """
+
+    def find_many(
+        self, keys: Sequence[Key], *, beta: float, shared_only: bool = False
+    ) -> list[Found | None]:
+        """Return what is known of each key; `shared_only` skips this process's own tiers."""
+
+    def lease(self, keys: Sequence[Key], tags: Sequence[str]) -> Lease:
+        """Return a lease, to be taken before the computation reads anything."""
+
+    def keep_many(self, items: Sequence[tuple[Key, Entry]], lease: Lease) -> list[bool]:
+        """Keep what was computed; False for each whose lease was voided. Ends the lease."""
+
+    def abandon(self, lease: Lease) -> None:
+        """End a lease without keeping anything."""
