@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -33,3 +34,20 @@ class Entry:
     expires_at: float = NEVER
     stale_until: float = NEVER
     tags: tuple[str, ...] = ()
+
+
+class Freshness(enum.IntEnum):
+    """How a found entry may be used."""
+
+    FRESH = 0
+    REFRESH_DUE = 1  # fresh, but an early refresh should start now
+    STALE = 2  # expired, still within its grace
+
+
+@dataclass(slots=True)
+class Found:
+    """An entry, where it was found and how it may be used."""
+
+    entry: Entry
+    freshness: Freshness
+    tier: str

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from infercache.entry import NEVER, Entry
+from infercache.entry import NEVER, Entry, Found, Freshness
 from infercache.key import Key
 
-
-class Freshness(enum.IntEnum):
-    """How a found entry may be used."""
-
-    FRESH = 0
-    REFRESH_DUE = 1  # fresh, but an early refresh should start now
-    STALE = 2  # expired, still within its grace
-
-
-@dataclass(slots=True)
-class Found:
-    """An entry, where it was found and how it may be used."""
-
-    entry: Entry
-    freshness: Freshness
-    tier: str
+__all__ = ["Found", "Freshness", "Lease", "Lookup", "Terms"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,7 @@ class Change:
         cost_s: Cost, for "put" and "replace".
         expires_at: Expiry, for "put" and "replace".
         target: For "invalidate" of more than one key: what was invalidated.
+        own: Whether this very store object wrote it, so that its reader knows of it already.
     """
 
     sequence: int
@@ -168,6 +169,7 @@ class Change:
     cost_s: float = 0.0
     expires_at: float = NEVER
     target: Invalidation | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
