@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from infercache.entry import NEVER, Entry, Found, Freshness
 from infercache.key import Key
@@ -30,6 +30,8 @@ class Terms:
             again; all others are never kept.
         fail_safe: Serve the expired value, within `stale_s`, when the computation raises.
         tags: Names under which the values can be invalidated.
+        keep_if: If given, only values for which it returns True are kept; the others are
+            handed to the caller and to everybody who waited, and computed again next time.
     """
 
     ttl_s: float = NEVER
@@ -40,6 +42,7 @@ class Terms:
     keep_exceptions: tuple[type[BaseException], ...] = ()
     fail_safe: bool = False
     tags: tuple[str, ...] = ()
+    keep_if: Callable[[Any], bool] | None = None
 
 
 class Lease(Protocol):

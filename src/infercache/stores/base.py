@@ -231,3 +231,6 @@ class SharedStore(Store):
     @abc.abstractmethod
     def evict_many(self, digests: Sequence[bytes]) -> int:
         """Delete to make room: journalled as "evict"; return how many bytes that freed."""
+
+    def note_hits(self, digests: Sequence[bytes]) -> None:
+        """Remember that these were read; published as "touch" with the next write. No I/O."""

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import abc
+import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from infercache.entry import Entry
 from infercache.key import Key
-from infercache.stores.base import Invalidation, RecordInfo
+from infercache.stores.base import Invalidation, RecordInfo, SharedStore
+
+
+class Outcome(enum.Enum):
+    """What became of one entry of a put; the value is the sentence that `explain` shows."""
+
+    KEPT = "kept"
+    FENCED = "it was invalidated while it was computed"
+    UNSTORABLE = "the tier's codec cannot write a value of this type"
+    TOO_LARGE = "the value is larger than the whole tier"
+    NOT_ADMITTED = "the policy kept what was there instead"
+    NO_ROOM = "no room could be made"
 
 
 @dataclass(slots=True)
@@ -39,10 +51,12 @@ class Tier(abc.ABC):
     Attributes:
         name: Unique within one cache.
         shared: Whether other processes on this machine (or elsewhere) see the same entries.
+        journal: The store whose journal tells what other processes changed, if there is one.
     """
 
     name: str
     shared: bool = False
+    journal: SharedStore | None = None
 
     @abc.abstractmethod
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
@@ -55,8 +69,12 @@ class Tier(abc.ABC):
     @abc.abstractmethod
     def put_many(
         self, items: Sequence[tuple[Key, Entry]], lease: int | None = None
-    ) -> list[bool]:
-        """Keep entries, evicting others if need be; return for each whether it was kept.
+    ) -> list[Outcome]:
+        """Keep entries, evicting others if need be; return what became of each.
+
+        Args:
+            items: What to keep; an entry under a known key replaces it.
+            lease: What `position()` returned before the values were computed, if it did.
 
         Raises:
             StoreError: the tier could not answer.
@@ -81,3 +99,11 @@ class Tier(abc.ABC):
     def check(self) -> list[str]:
         """Recompute the accounts and return a sentence for each that does not add up."""
         return []
+
+    def position(self) -> int | None:
+        """Return where the journal of a shared tier stands: a lease for what is computed next."""
+        return None
+
+    def holds_many(self, keys: Sequence[Key]) -> list[bool]:
+        """Return for each key whether the tier holds it, without decoding anything."""
+        return [entry is not None for entry in self.get_many(keys)]

@@ -1,0 +1,246 @@
+"""A tier of bytes: values pass a codec, blobs are verified, a store keeps them."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from infercache.clock import Clock, SystemClock
+from infercache.codecs.base import Codec
+from infercache.codecs.blob import Blob, open_blob, seal
+from infercache.entry import Entry
+from infercache.errors import BlobError, EncodeError, InfercacheWarning, StoreFullError
+from infercache.events import Event, Events
+from infercache.key import Key
+from infercache.stores.base import Invalidation, Record, RecordInfo, SharedStore, Stored
+from infercache.tiers.base import Outcome, Tier, TierStats
+from infercache.tiers.counts import Counts
+from infercache.tiers.ledger import Ledger
+
+_EVICTION_ROUNDS = 8
+# Room is made for a little more than is needed, so that not every put has to evict.
+_SLACK = 0.01
+
+
+class ByteTier(Tier):
+    """Keeps encoded values in a shared store, never more than `capacity_bytes` over all processes.
+
+    Every blob is verified before it is decoded; one that fails is deleted, counted as
+    "corrupt" and reads as missing. Thread-safe.
+
+    Args:
+        store: Where the blobs are kept.
+        codec: How values become bytes; blobs of another codec read as missing.
+        capacity_bytes: Bound on the store's charged bytes.
+        policy: Name of a registered policy.
+        name: Name of the tier in statistics.
+        secret: Key of the blobs' checksums; None for an unkeyed one.
+        clock: Where the time comes from.
+        events: Who wants to know.
+    """
+
+    shared = True
+
+    def __init__(
+        self,
+        store: SharedStore,
+        codec: Codec,
+        capacity_bytes: int,
+        *,
+        policy: Any = "s3fifo",
+        name: str = "disk",
+        secret: bytes | None = None,
+        clock: Clock | None = None,
+        events: Events | None = None,
+    ) -> None:
+        self.name = name
+        self.store = self.journal = store
+        self.codec = codec
+        self._codecs: dict[str, Codec] = {}
+        self.capacity_bytes = capacity_bytes
+        self._secret = secret
+        self._clock = clock or SystemClock()
+        self._events = events or Events()
+        self._ledger = Ledger(store, policy)
+        self._counts = Counts()
+        self._seconds = 0.0
+        self._warned: set[type] = set()
+
+    def use_codec(self, namespace: str, codec: Codec) -> None:
+        """Use another codec for one namespace; what the old one wrote reads as missing."""
+        self._codecs[namespace] = codec
+
+    def codec_of(self, namespace: str) -> Codec:
+        """Return the codec of a namespace."""
+        return self._codecs.get(namespace, self.codec)
+
+    def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
+        """Return each entry, or None. One round trip; arrays may be read-only views."""
+        started = time.perf_counter()
+        found = self.store.get_many(keys)
+        entries = [
+            None if stored is None else self._open(key, stored)
+            for key, stored in zip(keys, found, strict=True)
+        ]
+        hits = [key.digest for key, entry in zip(keys, entries, strict=True) if entry]
+        if hits:
+            self.store.note_hits(hits)
+        self._counts.add("hits", len(hits))
+        self._counts.add("misses", len(keys) - len(hits))
+        self._seconds += time.perf_counter() - started
+        return entries
+
+    def _open(self, key: Key, stored: Stored) -> Entry | None:
+        codec = self.codec_of(key.namespace)
+        try:
+            blob = stored.verified
+            if not isinstance(blob, Blob):
+                blob = open_blob(stored.buffer, key, codec.id, self._secret)
+                stored.verified = blob
+            head = blob.header
+            if self._clock.now() >= head.stale_until:
+                self._drop(key, "expirations", "expire")
+                return None
+            value = codec.decode(blob.body)
+        except BlobError as error:
+            self._drop(key, "corrupt", "corrupt", str(error))
+            return None
+        return Entry(
+            value,
+            len(stored.buffer),
+            head.cost_s,
+            head.version,
+            head.created_at,
+            head.expires_at,
+            head.stale_until,
+            head.tags,
+        )
+
+    def _drop(self, key: Key, counter: str, kind: str, detail: str = "") -> None:
+        self._counts.add(counter)
+        self._tell(kind, key, detail=detail)
+        self.store.evict_many([key.digest])
+
+    def _tell(self, kind: str, key: Key, size: int = 0, cost: float = 0.0, detail: str = "") -> None:
+        if self._events:
+            self._events.emit(
+                Event(kind, self.name, key.namespace, key.digest, size, cost, detail)
+            )
+
+    def put_many(
+        self, items: Sequence[tuple[Key, Entry]], lease: int | None = None
+    ) -> list[Outcome]:
+        """Encode and keep entries; one round trip if all fit."""
+        started = time.perf_counter()
+        sealed = [self._record(key, entry) for key, entry in items]
+        records = [record for record in sealed if isinstance(record, Record)]
+        written = iter(self._write(records, lease) if records else ())
+        outcomes = [next(written) if isinstance(one, Record) else one for one in sealed]
+        for outcome in outcomes:
+            self._counts.add("puts" if outcome is Outcome.KEPT else outcome.name.lower())
+        self._seconds += time.perf_counter() - started
+        return outcomes
+
+    def _record(self, key: Key, entry: Entry) -> Record | Outcome:
+        codec = self.codec_of(key.namespace)
+        try:
+            body = codec.encode(entry.value)
+        except EncodeError as error:
+            self._report_unstorable(key, entry.value, error)
+            return Outcome.UNSTORABLE
+        buffers = seal(key, codec.id, entry, body, self._secret)
+        size = sum(memoryview(buffer).nbytes for buffer in buffers)
+        if size > self.capacity_bytes:
+            return Outcome.TOO_LARGE
+        info = RecordInfo(
+            key,
+            size,
+            entry.cost_s,
+            entry.version,
+            entry.created_at,
+            max(entry.stale_until, entry.expires_at),
+            entry.tags,
+        )
+        return Record(info, tuple(buffers))
+
+    def _report_unstorable(self, key: Key, value: Any, error: EncodeError) -> None:
+        """A value that no codec takes stays in the tiers above: said once for each type."""
+        self._tell("unstorable", key, detail=str(error))
+        if type(value) not in self._warned:
+            self._warned.add(type(value))
+            warnings.warn(
+                f"values of namespace {key.namespace!r} are not kept in tier {self.name!r}: {error}",
+                InfercacheWarning,
+                stacklevel=2,
+            )
+
+    def _write(self, records: Sequence[Record], lease: int | None) -> list[Outcome]:
+        """Write in one batch if all fit at once, otherwise one by one."""
+        try:
+            written = self._write_batch(records, lease)
+        except StoreFullError:
+            if len(records) == 1:
+                return [Outcome.NO_ROOM]
+            return [self._write([record], lease)[0] for record in records]
+        return [Outcome.KEPT if ok else Outcome.FENCED for ok in written]
+
+    def _write_batch(self, records: Sequence[Record], lease: int | None) -> list[bool]:
+        need = sum(record.info.size_bytes for record in records)
+        for _ in range(_EVICTION_ROUNDS):
+            try:
+                return self.store.put_many(records, limit_bytes=self.capacity_bytes, lease=lease)
+            except StoreFullError:
+                if need > self.capacity_bytes or not self._evict(need):
+                    raise
+        return self.store.put_many(records, limit_bytes=self.capacity_bytes, lease=lease)
+
+    def _evict(self, need_bytes: int) -> bool:
+        """Make room for `need_bytes`; return whether anything went."""
+        used, _ = self.store.usage()
+        surplus = used + need_bytes - self.capacity_bytes + int(self.capacity_bytes * _SLACK)
+        victims = self._ledger.victims(max(surplus, need_bytes // 4, 1))
+        if not victims:
+            return False
+        self.store.evict_many(victims)
+        self._counts.add("evictions", len(victims))
+        return True
+
+    def invalidate(self, what: Invalidation) -> int:
+        """Drop all that matches, in every process, and refuse puts under older leases."""
+        return self.store.invalidate(what)
+
+    def position(self) -> int | None:
+        """Return where the store's journal stands."""
+        return self.store.lease()
+
+    def holds_many(self, keys: Sequence[Key]) -> list[bool]:
+        """Return for each key whether a blob is stored, without verifying or decoding it."""
+        return [stored is not None for stored in self.store.get_many(keys)]
+
+    def scan(self) -> Iterator[RecordInfo]:
+        """Yield what is stored, over all processes."""
+        return self.store.scan()
+
+    def stats(self) -> TierStats:
+        """Return this process's counts and the store's size over all processes."""
+        size, entries = self.store.usage()
+        return TierStats(
+            self.name, self.capacity_bytes, size, entries, self._counts.as_dict(), self._seconds
+        )
+
+    def check(self) -> list[str]:
+        """Recompute the store's accounts."""
+        faults = self.store.check()
+        used, _ = self.store.usage()
+        if used > self.capacity_bytes:
+            faults.append(f"{used} bytes are charged, more than the bound of {self.capacity_bytes}")
+        return [f"{self.name}: {fault}" for fault in faults]
+
+    def close(self) -> None:
+        """Release the store."""
+        self.store.close()
+
+    def __repr__(self) -> str:
+        return f"{self.name.capitalize()}({self.store!r}, {self.capacity_bytes} bytes, {self.codec.id})"

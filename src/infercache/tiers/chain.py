@@ -1,0 +1,287 @@
+"""The tiers, fastest first: read-through with promotion, write-through, demotion, coherence.
+
+Races between whoever fills this process's own tiers (readers that promote, writers) and
+invalidations are settled by epochs. A reader notes the epoch before it reads a lower tier, and
+promotes only what no invalidation since then matches. An invalidation clears the own tiers and
+raises the epoch both before and after it clears the shared ones: a reader that saw the old
+value below either promotes before the second clearing, which removes it, or finds the epoch
+raised and does not promote. Tiers shared between processes settle the same race with leases in
+their own index.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from infercache.clock import Clock
+from infercache.entry import Entry, Found, Freshness
+from infercache.errors import StoreError
+from infercache.events import Event, Events
+from infercache.key import Key
+from infercache.stores.base import Invalidation
+from infercache.tiers.base import Outcome, Tier
+from infercache.tiers.coherence import JournalWatch
+from infercache.tiers.counts import Counts
+from infercache.tiers.departures import Departures
+from infercache.tiers.epochs import Epochs
+from infercache.tiers.outages import Outages
+
+T = TypeVar("T")
+Items = Sequence[tuple[Key, Entry]]
+Positions = dict[str, int]
+
+
+class Chain:
+    """Asks and fills the tiers in order. Thread-safe. Never raises `StoreError`.
+
+    Args:
+        tiers: Fastest first.
+        ttl_s: For each tier's name the longest time that it keeps an entry.
+        clock: Where the time comes from.
+        events: Who wants to know.
+    """
+
+    def __init__(
+        self, tiers: Sequence[Tier], ttl_s: dict[str, float], clock: Clock, events: Events
+    ) -> None:
+        self.tiers = tuple(tiers)
+        self.outages = Outages(events)
+        self.departures = Departures()
+        self.counts = Counts()
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._events = events
+        self._own = tuple(tier for tier in tiers if not tier.shared)
+        self._shared = tuple(tier for tier in tiers if tier.shared)
+        self._epochs = Epochs()
+        self._gate = threading.Lock()
+        self._watches = [
+            JournalWatch(tier, tier.journal, self._forget_own)
+            for tier in self._shared
+            if self._own and tier.journal is not None
+        ]
+
+    # -- reading -------------------------------------------------------------------------
+
+    def find_many(
+        self, keys: Sequence[Key], *, beta: float = 0.0, shared_only: bool = False
+    ) -> list[Found | None]:
+        """Return what is known of each key, promoting what was found below.
+
+        An expired entry is only returned if no lower tier has a fresh one. Cost: one round
+        trip for each tier that is asked; tiers below the last one needed are not asked.
+        """
+        self._keep_coherent()
+        epoch = self._epochs.now
+        found: list[Found | None] = [None] * len(keys)
+        wanted = list(range(len(keys)))
+        positions = self.positions() if len(self._shared) > 1 else {}
+        for level, tier in enumerate(self.tiers):
+            if shared_only and not tier.shared:
+                continue
+            fresh = self._ask(tier, keys, wanted, found, beta)
+            if fresh and level:
+                self._promote(level, [(keys[i], found[i]) for i in fresh], epoch, positions)
+            wanted = [i for i in wanted if not _is_fresh(found[i])]
+            if not wanted:
+                break
+        return found
+
+    def _ask(
+        self,
+        tier: Tier,
+        keys: Sequence[Key],
+        wanted: list[int],
+        found: list[Found | None],
+        beta: float,
+    ) -> list[int]:
+        """Fill `found` from one tier, and return which keys it had fresh."""
+        entries = self._guarded(tier, partial(tier.get_many, [keys[i] for i in wanted]))
+        fresh = []
+        for i, entry in zip(wanted, entries or (), strict=False):
+            if entry is None or self._clock.now() >= max(entry.stale_until, entry.expires_at):
+                continue
+            freshness = self._freshness(entry, beta)
+            if freshness is Freshness.STALE and found[i] is not None:
+                continue
+            found[i] = Found(entry, freshness, tier.name)
+            if freshness is not Freshness.STALE:
+                fresh.append(i)
+        return fresh
+
+    def _freshness(self, entry: Entry, beta: float) -> Freshness:
+        """XFetch: the nearer the expiry and the dearer the value, the likelier a refresh."""
+        if entry.expires_at == math.inf:
+            return Freshness.FRESH
+        now = self._clock.now()
+        if now >= entry.expires_at:
+            return Freshness.STALE
+        early_s = -entry.cost_s * beta * math.log(1.0 - random.random()) if beta else 0.0  # noqa: S311
+        return Freshness.REFRESH_DUE if now + early_s >= entry.expires_at else Freshness.FRESH
+
+    def _promote(
+        self,
+        level: int,
+        found: Sequence[tuple[Key, Found | None]],
+        epoch: int,
+        positions: Positions,
+    ) -> None:
+        items = [(key, hit.entry) for key, hit in found if hit is not None]
+        for tier in self.tiers[:level]:
+            if tier.shared:
+                self._put(tier, items, positions.get(tier.name))
+            else:
+                self._put_own(tier, items, epoch)
+        self.counts.add("promotions", len(items))
+
+    def _put_own(self, tier: Tier, items: Items, epoch: int) -> None:
+        """Put what no invalidation has voided since `epoch`."""
+        with self._gate:
+            valid = [
+                (key, entry)
+                for key, entry in items
+                if not self._epochs.voided(epoch, key, entry.tags)
+            ]
+            self._put(tier, valid, None)
+
+    # -- writing -------------------------------------------------------------------------
+
+    def positions(self) -> Positions:
+        """Return where each shared tier's journal stands: a lease for what is computed next."""
+        taken = {tier.name: self._guarded(tier, tier.position) for tier in self._shared}
+        return {name: position for name, position in taken.items() if position is not None}
+
+    def put_many(self, items: Items, positions: Positions | None = None) -> list[bool]:
+        """Write to every tier, shared ones first; False where an invalidation forbade it.
+
+        A value that a tier could not take (full, out, unstorable) is still kept in the others.
+        Shared tiers come first since they may know of an invalidation by another process; what
+        they refuse for that reason is not kept here either.
+        """
+        epoch = self._epochs.now
+        positions = positions or {}
+        allowed = [True] * len(items)
+        for tier in self._shared:
+            outcomes = self._put(tier, items, positions.get(tier.name))
+            for i, outcome in enumerate(outcomes):
+                allowed[i] = allowed[i] and outcome is not Outcome.FENCED
+        kept = [item for item, ok in zip(items, allowed, strict=True) if ok]
+        for tier in self._own:
+            self._put_own(tier, kept, epoch)
+        return allowed
+
+    def _put(self, tier: Tier, items: Items, position: int | None) -> Sequence[Outcome]:
+        ttl_s = self._ttl_s.get(tier.name, math.inf)
+        if ttl_s != math.inf:
+            items = [(key, self._shorten(entry, ttl_s)) for key, entry in items]
+        outcomes = self._guarded(tier, partial(tier.put_many, items, position))
+        if outcomes is None:
+            return ()
+        for (key, entry), outcome in zip(items, outcomes, strict=True):
+            if outcome is not Outcome.KEPT:
+                self._note(tier, key.digest, f"not taken: {outcome.value}")
+            if self._events:
+                kind = "put" if outcome is Outcome.KEPT else "rejected"
+                self._tell(kind, tier, key, entry, outcome.value)
+        return outcomes
+
+    def _shorten(self, entry: Entry, ttl_s: float) -> Entry:
+        latest = self._clock.now() + ttl_s
+        return replace(
+            entry,
+            expires_at=min(entry.expires_at, latest),
+            stale_until=min(entry.stale_until, latest),
+        )
+
+    def demote_below(self, level: int) -> Callable[[list[tuple[Key, Entry]]], None]:
+        """Return what a tier calls with its victims before it forgets them."""
+
+        def demote(victims: list[tuple[Key, Entry]]) -> None:
+            for tier in self.tiers[level + 1 :]:
+                if self._demote_to(tier, victims):
+                    return
+            self.counts.add("dropped", len(victims))
+
+        return demote
+
+    def _demote_to(self, tier: Tier, victims: list[tuple[Key, Entry]]) -> bool:
+        """Put what the tier below lacks. Fenced from before the victims were looked at."""
+        position = self._guarded(tier, tier.position)
+        held = self._guarded(tier, partial(tier.holds_many, [key for key, _ in victims]))
+        if held is None:
+            return False
+        missing = [item for item, known in zip(victims, held, strict=True) if not known]
+        if missing:
+            self._put(tier, missing, position)
+            self.counts.add("demotions", len(missing))
+        return True
+
+    # -- invalidation --------------------------------------------------------------------
+
+    def invalidate(self, what: Invalidation) -> int:
+        """Drop all that matches from every tier; return how many entries the fullest tier lost."""
+        most = self._forget_own(what)
+        for tier in self._shared:
+            most = max(most, self._guarded(tier, partial(tier.invalidate, what)) or 0)
+        self._forget_own(what)
+        if what.digest is not None:
+            for tier in self.tiers:
+                self._note(tier, what.digest, "invalidated")
+        if self._events:
+            self._events.emit(Event("invalidate", detail=str(what)))
+        return most
+
+    def _forget_own(self, what: Invalidation) -> int:
+        with self._gate:
+            self._epochs.advance(what)
+            return max((tier.invalidate(what) for tier in self._own), default=0)
+
+    def _keep_coherent(self) -> None:
+        """Apply what other processes replaced or invalidated. One memory read if nothing was."""
+        for watch in self._watches:
+            self._guarded(watch.tier, watch.follow)
+
+    # -- outages -------------------------------------------------------------------------
+
+    def _guarded(self, tier: Tier, operation: Callable[[], T]) -> T | None:
+        """Run a tier's operation; an outage is None, counted and said once."""
+        try:
+            answer = operation()
+        except StoreError as error:
+            self.outages.failed(tier.name, error)
+            return None
+        self.outages.worked(tier.name)
+        return answer
+
+    def _tell(self, kind: str, tier: Tier, key: Key, entry: Entry, detail: str) -> None:
+        size, cost_s = entry.size_bytes, entry.cost_s
+        self._events.emit(Event(kind, tier.name, key.namespace, key.digest, size, cost_s, detail))
+
+    def _note(self, tier: Tier, digest: bytes, reason: str) -> None:
+        self.departures.note(tier.name, digest, self._clock.now(), reason)
+
+    def check(self) -> list[str]:
+        """Recompute every tier's accounts."""
+        return [fault for tier in self.tiers for fault in tier.check()]
+
+    def close(self) -> None:
+        """Close every tier, the last one too if an earlier one fails."""
+        errors: list[BaseException] = []
+        for tier in self.tiers:
+            try:
+                tier.close()
+            except StoreError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+def _is_fresh(found: Found | None) -> bool:
+    return found is not None and found.freshness is not Freshness.STALE
+

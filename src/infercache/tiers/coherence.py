@@ -1,0 +1,57 @@
+"""Keeps this process's own tiers true to what other processes on the machine change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from infercache.stores.base import Change, Invalidation, SharedStore
+from infercache.tiers.base import Tier
+
+_EVERYTHING = Invalidation()
+
+
+class JournalWatch:
+    """Follows the journal of one shared store, and forgets here what was changed elsewhere.
+
+    `follow` costs one read of a memory-mapped counter as long as nothing was replaced or
+    invalidated. If the journal no longer reaches back to where this process stood, everything
+    of its own is forgotten. Thread-safe.
+    """
+
+    def __init__(
+        self, tier: Tier, store: SharedStore, forget: Callable[[Invalidation], int]
+    ) -> None:
+        self.tier = tier
+        self._store = store
+        self._forget = forget
+        self._lock = threading.Lock()
+        self._generation: int | None = None
+        self._position = 0
+
+    def follow(self) -> None:
+        """Apply the changes since the last call.
+
+        Raises:
+            StoreError: the journal cannot be read.
+        """
+        if self._store.generation() == self._generation:
+            return
+        with self._lock:
+            # Read before the changes: what comes later raises it again.
+            generation = self._store.generation()
+            if self._generation is None:
+                self._position = self._store.lease()
+            else:
+                self._apply(self._store.changes(self._position))
+            self._generation = generation
+
+    def _apply(self, changes: Iterable[Change] | None) -> None:
+        if changes is None:
+            self._position = self._store.lease()
+            self._forget(_EVERYTHING)
+            return
+        for change in changes:
+            self._position = change.sequence
+            if not change.own and change.kind in ("replace", "invalidate"):
+                self._forget(change.target or Invalidation(digest=change.digest))

@@ -1,0 +1,28 @@
+"""Why keys are gone, for `explain`: the last few thousand departures."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+_REMEMBERED = 4096
+
+
+class Departures:
+    """Remembers for recent keys why they left or never came. Thread-safe, bounded."""
+
+    def __init__(self) -> None:
+        self._reasons: OrderedDict[tuple[str, bytes], tuple[float, str]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def note(self, tier: str, digest: bytes, now: float, reason: str) -> None:
+        """Remember a departure."""
+        with self._lock:
+            self._reasons[tier, digest] = (now, reason)
+            self._reasons.move_to_end((tier, digest))
+            if len(self._reasons) > _REMEMBERED:
+                self._reasons.popitem(last=False)
+
+    def reason(self, tier: str, digest: bytes) -> tuple[float, str] | None:
+        """Return when and why a key left a tier, if that is still known."""
+        return self._reasons.get((tier, digest))

@@ -1,0 +1,232 @@
+"""Write-back: puts return at once, and a background thread writes them down in batches."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from infercache.entry import Entry
+from infercache.errors import InfercacheWarning, StoreError
+from infercache.events import Event, Events
+from infercache.key import Key
+from infercache.stores.base import Invalidation, RecordInfo
+from infercache.tiers.base import Outcome, Tier, TierStats
+from infercache.tiers.counts import Counts
+
+_BATCH = 64
+_TRIES = 3
+_PAUSE_S = 0.2
+
+
+class _Pending(NamedTuple):
+    key: Key
+    entry: Entry
+    lease: int | None
+
+
+class WriteBackTier(Tier):
+    """Wraps a tier so that puts are queued; reads see what is queued. Thread-safe.
+
+    The queue is bounded: a put that finds it full writes its own items down itself. `flush`
+    and `close` wait until all is written. What cannot be written after three tries is counted
+    as "lost", told as an event and warned about once. In a forked child the queue is empty:
+    what was queued is the parent's to write.
+
+    Args:
+        inner: The tier to write to.
+        queue_entries: Bound on the number of queued entries.
+        events: Who wants to know.
+    """
+
+    def __init__(self, inner: Tier, *, queue_entries: int = 1024, events: Events | None = None) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.shared = inner.shared
+        self.journal = inner.journal
+        self._queue_entries = queue_entries
+        self._events = events or Events()
+        self._counts = Counts()
+        self._reset()
+        _LIVE.add(self)
+
+    def _reset(self) -> None:
+        self._pending: dict[bytes, _Pending] = {}
+        self._writing: dict[bytes, _Pending] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._told_loss = False
+
+    def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
+        """Return what is queued, and ask the inner tier for the rest."""
+        with self._changed:
+            queued = [
+                self._pending.get(key.digest) or self._writing.get(key.digest) for key in keys
+            ]
+        if not any(queued):
+            return self.inner.get_many(keys)
+        rest = [key for key, one in zip(keys, queued, strict=True) if one is None]
+        below = iter(self.inner.get_many(rest) if rest else ())
+        return [next(below) if one is None else one.entry for one in queued]
+
+    def put_many(
+        self, items: Sequence[tuple[Key, Entry]], lease: int | None = None
+    ) -> list[Outcome]:
+        """Queue entries; their lease is taken now if none is given."""
+        if lease is None:
+            lease = self.inner.position()
+        with self._changed:
+            if not self._closing and len(self._pending) + len(items) <= self._queue_entries:
+                for key, entry in items:
+                    self._pending[key.digest] = _Pending(key, entry, lease)
+                self._ensure_thread()
+                self._changed.notify_all()
+                return [Outcome.KEPT] * len(items)
+            # Written by this thread: an older value, queued or being written, must not follow.
+            for key, _ in items:
+                self._pending.pop(key.digest, None)
+            while any(key.digest in self._writing for key, _ in items):
+                self._changed.wait()
+        return self.inner.put_many(items, lease)
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._drain, name=f"infercache-write-back-{self.name}", daemon=True
+            )
+            self._thread.start()
+
+    def _drain(self) -> None:
+        while True:
+            with self._changed:
+                while not self._pending:
+                    if self._closing:
+                        return
+                    self._changed.wait()
+                digests = list(self._pending)[:_BATCH]
+                self._writing = {digest: self._pending.pop(digest) for digest in digests}
+            self._write(list(self._writing.values()))
+            with self._changed:
+                self._writing = {}
+                self._changed.notify_all()
+
+    def _write(self, batch: list[_Pending]) -> None:
+        """Write one batch, grouped by lease; report what could not be written."""
+        by_lease: dict[int | None, list[tuple[Key, Entry]]] = {}
+        for one in batch:
+            by_lease.setdefault(one.lease, []).append((one.key, one.entry))
+        for lease, items in by_lease.items():
+            error = self._try_write(items, lease)
+            if error is not None:
+                self._report_loss(items, error)
+
+    def _try_write(self, items: list[tuple[Key, Entry]], lease: int | None) -> StoreError | None:
+        error: StoreError | None = None
+        for _ in range(_TRIES):
+            try:
+                self.inner.put_many(items, lease)
+            except StoreError as failure:
+                error = failure
+                if self._closing:
+                    break
+                threading.Event().wait(_PAUSE_S)
+            else:
+                return None
+        return error
+
+    def _report_loss(self, items: list[tuple[Key, Entry]], error: StoreError) -> None:
+        self._counts.add("lost", len(items))
+        for key, entry in items:
+            self._events.emit(
+                Event("lost", self.name, key.namespace, key.digest, entry.size_bytes,
+                      entry.cost_s, str(error))
+            )  # fmt: skip
+        if not self._told_loss:
+            self._told_loss = True
+            warnings.warn(
+                f"{len(items)} queued entries could not be written to tier {self.name!r} "
+                f"and are lost to it: {error}",
+                InfercacheWarning,
+                stacklevel=2,
+            )
+
+    def flush(self) -> None:
+        """Wait until everything queued so far is written or reported as lost."""
+        with self._changed:
+            while self._pending or self._writing:
+                self._changed.wait()
+
+    def invalidate(self, what: Invalidation) -> int:
+        """Drop what is queued, and below; a batch being written is fenced by its older lease."""
+        with self._changed:
+            queued = [
+                digest
+                for digest, one in self._pending.items()
+                if what.matches(one.key, one.entry.tags)
+            ]
+            for digest in queued:
+                del self._pending[digest]
+        below = self.inner.invalidate(what)
+        with self._changed:
+            while any(what.matches(one.key, one.entry.tags) for one in self._writing.values()):
+                self._changed.wait()
+        return len(queued) + below
+
+    def position(self) -> int | None:
+        """Return where the inner tier's journal stands."""
+        return self.inner.position()
+
+    def holds_many(self, keys: Sequence[Key]) -> list[bool]:
+        """Return for each key whether it is queued or held below."""
+        below = self.inner.holds_many(keys)
+        with self._changed:
+            return [
+                held or key.digest in self._pending or key.digest in self._writing
+                for key, held in zip(keys, below, strict=True)
+            ]
+
+    def scan(self) -> Iterator[RecordInfo]:
+        """Yield what is written."""
+        self.flush()
+        return self.inner.scan()
+
+    def stats(self) -> TierStats:
+        """Return the inner tier's statistics with "queued" and "lost" added."""
+        stats = self.inner.stats()
+        stats.counts.update(self._counts.as_dict())
+        stats.counts["queued"] = len(self._pending) + len(self._writing)
+        return stats
+
+    def check(self) -> list[str]:
+        """Check the inner tier, with nothing queued."""
+        self.flush()
+        return self.inner.check()
+
+    def close(self) -> None:
+        """Write everything down, stop the thread and close the inner tier."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        self.inner.close()
+
+    def __repr__(self) -> str:
+        return f"WriteBack({self.inner!r})"
+
+
+_LIVE: weakref.WeakSet[WriteBackTier] = weakref.WeakSet()
+
+
+def _reset_in_child() -> None:
+    for tier in list(_LIVE):
+        tier._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_in_child)
