@@ -14,6 +14,7 @@ InfercacheError
 │   ├── ReadOnlyError                 the store was opened or mounted read-only
 │   └── ForeignDirectoryError         the directory holds something that infercache did not write
 ├── ValueTooLargeError (ValueError)   a value that fits into no tier
+├── BatchSizeError (ValueError)       a batch function returned more or fewer results than rows
 ├── ClosedError (RuntimeError)        the cache was closed
 ├── ComputationDiedError              the process that computed a value died and nobody took over
 ├── UnsupportedModelError (TypeError) a model whose attention layout is not known
@@ -80,6 +81,10 @@ class ForeignDirectoryError(StoreError):
 
 class ValueTooLargeError(InfercacheError, ValueError):
     """A value that fits into no tier."""
+
+
+class BatchSizeError(InfercacheError, ValueError):
+    """A batch function returned more or fewer results than it was given rows."""
 
 
 class ClosedError(InfercacheError, RuntimeError):

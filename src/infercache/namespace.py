@@ -1,0 +1,344 @@
+"""One stage of a pipeline: its own key space and terms over the shared tiers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from typing import Any, TypeVar, overload
+
+from infercache.entry import NEVER, Entry, Found, Freshness
+from infercache.errors import KeySpaceError, SettingError
+from infercache.explain import Explanation, explain
+from infercache.guards.base import Terms
+from infercache.guards.negative import Failure
+from infercache.key import Key
+from infercache.keys.space import KeySpace
+from infercache.stack import Stack
+from infercache.stores.base import Invalidation
+from infercache.units import parse_duration
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_DURATIONS = ("ttl_s", "stale_s", "negative_ttl_s")
+_TERM_NAMES = [field.name for field in fields(Terms)]
+
+
+def make_terms(base: Terms, changes: Mapping[str, Any]) -> Terms:
+    """Return terms with some of them changed; durations may be written as "10m".
+
+    Raises:
+        SettingError: a name or a value that cannot be used.
+    """
+    if not changes:
+        return base
+    parsed: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name not in _TERM_NAMES:
+            near = get_close_matches(name, _TERM_NAMES, n=1)
+            guess = f" (did you mean {near[0]!r}?)" if near else ""
+            raise SettingError(f"unknown term {name!r}{guess}; known: {', '.join(_TERM_NAMES)}")
+        if name == "ttl_s" and value is None:
+            value = NEVER
+        is_duration = name in _DURATIONS and value is not None
+        parsed[name] = parse_duration(value, name) if is_duration else value
+    if "tags" in parsed:
+        parsed["tags"] = check_tags(parsed["tags"])
+    return replace(base, **parsed)
+
+
+def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Return tags as a tuple.
+
+    Raises:
+        SettingError: a single string, or something that is not a string.
+    """
+    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+        raise SettingError(f"tags={tags!r}: give a sequence of strings, such as tags=('faq',)")
+    return tuple(tags)
+
+
+class Namespace:
+    """Values of one kind, under one version. Thread-safe, cheap to make, picklable.
+
+    Everything that takes `key` takes any object that has a content key (see
+    `infercache.keys`), or a `Key` made by this namespace. Everything that takes `**terms`
+    takes the fields of `Terms` (`ttl_s`, `jitter`, `stale_s`, `tags` and so on), which
+    override those of the namespace for one call.
+
+    Args:
+        stack: The opened cache.
+        name: The namespace.
+        version: Fingerprint of all that makes its values valid: a model's id, a code version.
+        scope: Tenant.
+        algorithm: "blake3" or "xxh3", for the keys' digests.
+        terms: Terms that hold unless a call says otherwise.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        name: str,
+        version: str = "",
+        *,
+        scope: str = "",
+        algorithm: str = "blake3",
+        terms: Terms | None = None,
+    ) -> None:
+        self._stack = stack
+        self.name = name
+        self.version = version
+        self.scope = scope
+        self.algorithm = algorithm
+        self.terms = terms or Terms()
+        self.keys = KeySpace(
+            scope, name, version, algorithm=algorithm, secret=stack.options.secret
+        )
+        self._group = stack.spaces.number(scope, name, version)
+
+    # -- keys ----------------------------------------------------------------------------
+
+    def key(self, content: Any) -> Key:
+        """Return the key of any object, by content. O(size of the object).
+
+        Raises:
+            UnkeyableError: it has no content key; says which part and how to register it.
+            KeySpaceError: it is a `Key` of another namespace or version.
+        """
+        if type(content) is not Key:
+            return self.keys.key(content)
+        if (content.scope, content.namespace, content.version) != (
+            self.scope,
+            self.name,
+            self.version,
+        ):
+            raise KeySpaceError(
+                f"key {content} does not belong to namespace {self.name!r} "
+                f"version {self.version!r}; use the namespace that made it"
+            )
+        return content
+
+    # -- reading and writing -------------------------------------------------------------
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the fresh value of a key, or `default`."""
+        return self.get_many([key], default)[0]
+
+    def get_many(self, keys: Sequence[Any], default: Any = None) -> list[Any]:
+        """Return the fresh value or `default` for each key, in order. One trip a tier."""
+        found = self.find_many([self.key(key) for key in keys])
+        return [default if entry is None else entry.value for entry in found]
+
+    def find_many(self, keys: Sequence[Key]) -> list[Entry | None]:
+        """Return the fresh entry or None for each key, with its cost, expiry and tags."""
+        self._stack.ensure_open()
+        found = self._stack.chain.find_many(keys)
+        entries = [_fresh_entry(one) for one in found]
+        self._count(entries)
+        return entries
+
+    def _count(self, entries: Sequence[Entry | None]) -> None:
+        hits = [entry for entry in entries if entry is not None]
+        self._stack.counts.add(
+            self.name,
+            hits=len(hits),
+            misses=len(entries) - len(hits),
+            saved_s=sum(entry.cost_s for entry in hits),
+        )
+
+    def __contains__(self, key: Any) -> bool:
+        return _fresh_entry(self._stack.chain.find_many([self.key(key)])[0]) is not None
+
+    def put(self, key: Any, value: Any, *, cost_s: float = 0.0, **terms: Any) -> bool:
+        """Keep a value; False if no tier took it (too large, not admitted, all out).
+
+        A computation of this key that is running meanwhile will not overwrite it.
+        """
+        return self.put_many([(key, value)], cost_s=cost_s, **terms)[0]
+
+    def put_many(
+        self, items: Iterable[tuple[Any, Any]], *, cost_s: float = 0.0, **terms: Any
+    ) -> list[bool]:
+        """Keep several values; one trip a tier."""
+        now = self._stack.options.clock.now()
+        made = make_terms(self.terms, terms)
+        entries = [
+            (
+                self.key(key),
+                Entry(
+                    value,
+                    cost_s=cost_s,
+                    created_at=now,
+                    expires_at=now + made.ttl_s,
+                    stale_until=now + made.ttl_s + made.stale_s,
+                    tags=made.tags,
+                ),
+            )
+            for key, value in items
+        ]
+        return self.keep_many(entries)
+
+    def keep_many(self, items: Sequence[tuple[Key, Entry]]) -> list[bool]:
+        """Keep entries as they are; returns for each whether a tier took it."""
+        self._stack.ensure_open()
+        return self._stack.put(items)
+
+    # -- computing -----------------------------------------------------------------------
+
+    def get_or_compute(self, key: Any, compute: Callable[[], V], **terms: Any) -> V:
+        """Return the kept value, or compute, keep and return it.
+
+        However many threads, tasks and processes ask at once, one computes and the others
+        wait for it. What the computation raises reaches the caller and is not kept.
+        """
+        self._stack.ensure_open()
+        value: V = self._stack.guard.get_or_compute(
+            self.key(key), compute, make_terms(self.terms, terms)
+        )
+        return value
+
+    def get_or_compute_many(
+        self, keys: Sequence[K], compute_batch: Callable[[list[K]], Sequence[V]], **terms: Any
+    ) -> list[V]:
+        """Return a value for each key, computing only the missing ones in one batch.
+
+        `compute_batch` gets the missing keys as they were given, in their order, each once,
+        and returns as many values in the same order.
+
+        Raises:
+            ValueError: it returned another number of values; nothing is kept then.
+        """
+        self._stack.ensure_open()
+        return self._stack.guard.get_or_compute_many(
+            [self.key(key) for key in keys],
+            list(keys),
+            compute_batch,
+            make_terms(self.terms, terms),
+        )
+
+    # -- the same for asyncio ------------------------------------------------------------
+
+    async def aget(self, key: Any, default: Any = None) -> Any:
+        """`get`; memory is asked inline, slower tiers in a thread."""
+        memory = self._stack.memory
+        made = self.key(key)
+        if memory is not None and all(not tier.shared for tier in self._stack.tiers):
+            return self.get(made, default)
+        return await asyncio.to_thread(self.get, made, default)
+
+    async def aput(self, key: Any, value: Any, *, cost_s: float = 0.0, **terms: Any) -> bool:
+        """`put`, in a thread."""
+        return await asyncio.to_thread(self.put, key, value, cost_s=cost_s, **terms)
+
+    async def aget_or_compute(
+        self, key: Any, compute: Callable[[], Awaitable[V]], **terms: Any
+    ) -> V:
+        """`get_or_compute` with an async computation; memory hits are answered inline."""
+        self._stack.ensure_open()
+        value: V = await self._stack.guard.aget_or_compute(
+            self.key(key), compute, make_terms(self.terms, terms)
+        )
+        return value
+
+    async def aget_or_compute_many(
+        self,
+        keys: Sequence[K],
+        compute_batch: Callable[[list[K]], Awaitable[Sequence[V]]],
+        **terms: Any,
+    ) -> list[V]:
+        """`get_or_compute_many` with an async computation."""
+        self._stack.ensure_open()
+        return await self._stack.guard.aget_or_compute_many(
+            [self.key(key) for key in keys],
+            list(keys),
+            compute_batch,
+            make_terms(self.terms, terms),
+        )
+
+    # -- decorator -----------------------------------------------------------------------
+
+    @overload
+    def memoize(self, function: Callable[..., V], /) -> Any: ...
+    @overload
+    def memoize(self, /, **options: Any) -> Callable[[Callable[..., V]], Any]: ...
+    def memoize(self, function: Any = None, /, **options: Any) -> Any:
+        """Return a decorator that keeps a function's results; see `infercache.memoize`."""
+        from infercache.memoize import memoize
+
+        return memoize(self, function, **options)
+
+    # -- upkeep --------------------------------------------------------------------------
+
+    def invalidate(self, key: Hashable | Any = None, *, tag: str | None = None) -> int:
+        """Drop one key, all entries with a tag, or (with neither) the whole namespace.
+
+        It holds for every process that shares a tier, and for computations that are running:
+        their results are not kept. Returns how many entries went.
+        """
+        digest = None if key is None else self.key(key).digest
+        whole = key is None and tag is None
+        return self._stack.invalidate(
+            Invalidation(
+                scope=self.scope,
+                namespace=self.name,
+                version=None if whole else self.version,
+                tag=tag,
+                digest=digest,
+            )
+        )
+
+    def pin(self, key: Any) -> bool:
+        """Keep an entry in this process's memory until `unpin`; False if it is not known."""
+        made = self.key(key)
+        memory = self._stack.memory
+        if memory is None or self._stack.chain.find_many([made])[0] is None:
+            return False
+        return memory.table.pin(made.digest)
+
+    def unpin(self, key: Any) -> bool:
+        """Undo one `pin`; False if it was not pinned."""
+        memory = self._stack.memory
+        return memory is not None and memory.table.unpin(self.key(key).digest)
+
+    def explain(self, key: Any) -> Explanation:
+        """Say which tier would answer for a key, and why each of the others would not."""
+        return explain(self._stack.chain, self.key(key), self._stack.options.clock)
+
+    def derive(self, name: str, version: str, terms: Mapping[str, Any]) -> Namespace:
+        """Return a namespace of the same cache and scope, with some terms changed."""
+        return Namespace(
+            self._stack,
+            name,
+            version,
+            scope=self.scope,
+            algorithm=self.algorithm,
+            terms=make_terms(self.terms, terms),
+        )
+
+    def __repr__(self) -> str:
+        return f"Namespace({self.name!r}, version={self.version!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (
+            self._stack,
+            self.name,
+            self.version,
+            self.scope,
+            self.algorithm,
+            self.terms,
+        )
+
+
+def _restore(
+    stack: Stack, name: str, version: str, scope: str, algorithm: str, terms: Terms
+) -> Namespace:
+    return Namespace(stack, name, version, scope=scope, algorithm=algorithm, terms=terms)
+
+
+def _fresh_entry(found: Found | None) -> Entry | None:
+    """Return the entry unless it is stale or stands for a kept exception."""
+    if found is None or found.freshness is Freshness.STALE:
+        return None
+    return None if isinstance(found.entry.value, Failure) else found.entry

@@ -1,0 +1,180 @@
+"""The opened machinery of one cache: tiers, chain, leases and guard.
+
+Facade objects (`Cache`, `Namespace`, memoised functions) hold one `Stack` and ask it for its
+parts on every call, so that a forked child and a reopened cache need to change only this.
+"""
+
+from __future__ import annotations
+
+import atexit
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infercache.guards.engine import Guard
+from infercache.guards.protected import protect
+
+from infercache.clock import Clock, SystemClock
+from infercache.entry import Entry
+from infercache.errors import ClosedError, SettingError
+from infercache.events import Events
+from infercache.guards.leases import Leases
+from infercache.guards.machine_lock import MachineLock
+from infercache.key import Key
+from infercache.lookup import TieredLookup
+from infercache.stats import NamespaceCounts, Stats
+from infercache.stores.base import Invalidation
+from infercache.tiers.base import Tier
+from infercache.tiers.chain import Chain
+from infercache.tiers.memory import MemoryTier
+from infercache.tiers.spaces import Spaces
+from infercache.tiers.specs import Surroundings, TierSpec
+from infercache.units import parse_duration
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What the parts of one cache have in common.
+
+    Attributes:
+        secret: Key of digests and of blobs' checksums, for stores that others can write to.
+        clock: Where the time comes from.
+    """
+
+    secret: bytes | None = field(default=None, repr=False)
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class Stack:
+    """Opens tiers and connects them. Thread-safe; survives fork; travels by its specs.
+
+    Args:
+        specs: What to open, fastest first.
+        options: What they have in common.
+
+    Raises:
+        SettingError: no tier, or two tiers of one name.
+        StoreError: a directory holds something foreign. A tier that merely cannot be reached
+            now is skipped with a warning, and tried again later.
+    """
+
+    def __init__(self, specs: Sequence[TierSpec], options: StackOptions) -> None:
+        names = [spec.name for spec in specs]
+        doubled = {name for name in names if names.count(name) > 1}
+        if not specs or doubled:
+            what = f"two tiers are named {doubled.pop()!r}" if doubled else "there is no tier"
+            raise SettingError(f"a cache needs tiers of different names: {what}")
+        self.specs = tuple(specs)
+        self.options = options
+        self.events = Events()
+        self.counts = NamespaceCounts()
+        self.spaces = Spaces()
+        self.closed = False
+        self._open()
+        _close_at_exit(self)
+
+    def _open(self) -> None:
+        around = Surroundings(self.options.clock, self.events, self.spaces, self.options.secret)
+        self.tiers = [protect(spec, around) for spec in self.specs]
+        ttl_s = {
+            spec.name: parse_duration(spec.ttl_s) for spec in self.specs if spec.ttl_s is not None
+        }
+        self.chain = Chain(self.tiers, ttl_s, self.options.clock, self.events)
+        self._connect_demotion()
+        self.leases = Leases()
+        self.lookup = TieredLookup(self.chain, self.leases, self.counts)
+        self.guard = Guard(
+            self.lookup, self.options.clock, self.events, machine_lock=self._machine_lock()
+        )
+
+    def _connect_demotion(self) -> None:
+        for level, tier in enumerate(self.tiers[:-1]):
+            if isinstance(tier, MemoryTier):
+                tier.demote = self.chain.demote_below(level)
+
+    def _machine_lock(self) -> MachineLock | None:
+        """One lock file for all processes that share the slowest directory of this stack."""
+        for tier in reversed(self.tiers):
+            path = getattr(tier.journal, "path", None)
+            if path is not None:
+                return MachineLock(Path(path) / "locks")
+        return None
+
+    @property
+    def memory(self) -> MemoryTier | None:
+        """The first tier, if it is this process's memory."""
+        first = self.tiers[0]
+        return first if isinstance(first, MemoryTier) else None
+
+    def ensure_open(self) -> None:
+        """Raise `ClosedError` if the cache was closed."""
+        if self.closed:
+            raise ClosedError("this cache was closed; open a new one")
+
+    def put(self, items: Sequence[tuple[Key, Entry]]) -> list[bool]:
+        """Keep entries given by the user: newer than anything being computed for their keys."""
+        for key, _ in items:
+            self.guard.forget(Invalidation(digest=key.digest))
+        return self.chain.put_many(items)
+
+    def invalidate(self, what: Invalidation) -> int:
+        """Void what is being computed, then drop what is kept; return how many entries went."""
+        self.ensure_open()
+        self.guard.forget(what)
+        return self.chain.invalidate(what)
+
+    def stats(self) -> Stats:
+        """Return a snapshot of all counts."""
+        return Stats(
+            [tier.stats() for tier in self.tiers],
+            self.counts.snapshot(),
+            self.guard.counts(),
+            self.chain.outages.counts.as_dict(),
+            self.chain.counts["promotions"],
+            self.chain.counts["demotions"],
+        )
+
+    def flush(self) -> None:
+        """Wait until queued writes are written."""
+        for tier in self.tiers:
+            flush: Callable[[], None] | None = getattr(tier, "flush", None)
+            if flush is not None:
+                flush()
+
+    def close(self) -> None:
+        """Write out what is queued and release everything; closing twice is allowed."""
+        if self.closed:
+            return
+        self.closed = True
+        _OPEN.discard(self)
+        self.guard.close()
+        self.chain.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stack, (self.specs, self.options)
+
+
+_OPEN: weakref.WeakSet[Stack] = weakref.WeakSet()
+
+
+def _close_at_exit(stack: Stack) -> None:
+    """Registered with the first cache, so that importing does nothing."""
+    if not _OPEN:
+        atexit.register(_close_all)
+    _OPEN.add(stack)
+
+
+def _close_all() -> None:
+    for stack in list(_OPEN):
+        try:
+            stack.close()
+        except Exception as error:  # noqa: BLE001 - at exit the others must still be closed
+            warnings.warn(f"a cache could not be closed: {error}", stacklevel=1)
+
+
+def describe(tiers: Sequence[Tier]) -> str:
+    """Return the stack as people read it, fastest first."""
+    return " > ".join(map(repr, tiers))
