@@ -1,56 +1,59 @@
-"""What the guards wrap: the chain of tiers, with leases around what is computed."""
+"""What the guards wrap: the chain of tiers, counted by namespace."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from infercache.entry import Entry, Found
-from infercache.guards.leases import Leases, LocalLease
+from infercache.entry import Entry, Found, Freshness
 from infercache.key import Key
 from infercache.stats import NamespaceCounts
 from infercache.stores.base import Invalidation
 from infercache.tiers.chain import Chain, Positions
 
 
-@dataclass(frozen=True, slots=True)
-class ComputationLease:
-    """Permission to keep what is computed: voided here by `local`, elsewhere by `positions`."""
-
-    local: LocalLease
-    positions: Positions
-
-
 class TieredLookup:
-    """`guards.base.Lookup` over a chain of tiers. Thread-safe."""
+    """`guards.base.Lookup` over a chain of tiers. Thread-safe.
 
-    def __init__(self, chain: Chain, leases: Leases, counts: NamespaceCounts) -> None:
+    A lease is where each shared tier's journal stood; the guard adds its own, local one.
+    """
+
+    def __init__(self, chain: Chain, counts: NamespaceCounts) -> None:
         self._chain = chain
-        self._leases = leases
         self._counts = counts
 
     def find_many(
         self, keys: Sequence[Key], *, beta: float, shared_only: bool = False
     ) -> list[Found | None]:
         """Return what is known of each key."""
-        return self._chain.find_many(keys, beta=beta, shared_only=shared_only)
+        found = self._chain.find_many(keys, beta=beta, shared_only=shared_only)
+        self._count_hits(keys, found)
+        return found
 
-    def lease(self, keys: Sequence[Key], tags: Sequence[str]) -> ComputationLease:
-        """Return a lease; the local one first, so that no invalidation falls between."""
-        return ComputationLease(self._leases.take(keys, tags), self._chain.positions())
+    def find_local(self, keys: Sequence[Key], beta: float) -> list[Found | None]:
+        """Return what this process's own tiers know: never blocks."""
+        found = self._chain.find_many(keys, beta=beta, own_only=True)
+        self._count_hits(keys, found)
+        return found
 
-    def keep_many(self, items: Sequence[tuple[Key, Entry]], lease: ComputationLease) -> list[bool]:
-        """Keep what was computed; False for each whose lease was voided. Ends the lease."""
-        return self._leases.settle(
-            lease.local,
-            lambda valid: self._chain.put_many([items[i] for i in valid], lease.positions),
-            self._take_back,
-        )
+    def _count_hits(self, keys: Sequence[Key], found: Sequence[Found | None]) -> None:
+        for key, hit in zip(keys, found, strict=True):
+            if hit is not None and hit.freshness is not Freshness.STALE:
+                self._counts.add(key.namespace, hits=1, saved_s=hit.entry.cost_s)
 
-    def _take_back(self, keys: Sequence[Key]) -> None:
+    def lease(self, keys: Sequence[Key], tags: Sequence[str]) -> Positions:
+        """Return where the shared tiers' journals stand."""
+        return self._chain.positions()
+
+    def keep_many(self, items: Sequence[tuple[Key, Entry]], lease: Positions) -> list[bool]:
+        """Keep what was computed; False where another process invalidated it meanwhile."""
+        for key, entry in items:
+            self._counts.add(key.namespace, misses=1, computed=1, compute_s=entry.cost_s)
+        return self._chain.put_many(items, lease)
+
+    def abandon(self, lease: Positions) -> None:
+        """End a lease; nothing is held for it."""
+
+    def drop(self, keys: list[Key]) -> None:
+        """Delete keys from every tier."""
         for key in keys:
             self._chain.invalidate(Invalidation(digest=key.digest))
-
-    def abandon(self, lease: ComputationLease) -> None:
-        """End a lease without keeping anything."""
-        self._leases.end(lease.local)

@@ -84,10 +84,15 @@ class Stack:
         }
         self.chain = Chain(self.tiers, ttl_s, self.options.clock, self.events)
         self._connect_demotion()
-        self.leases = Leases()
-        self.lookup = TieredLookup(self.chain, self.leases, self.counts)
+        self.lookup = TieredLookup(self.chain, self.counts)
         self.guard = Guard(
-            self.lookup, self.options.clock, self.events, machine_lock=self._machine_lock()
+            self.lookup,
+            self.options.clock,
+            self.events,
+            self._machine_lock(),
+            blocking=any(tier.shared for tier in self.tiers),
+            find_local=self.lookup.find_local,
+            drop=self.lookup.drop,
         )
 
     def _connect_demotion(self) -> None:

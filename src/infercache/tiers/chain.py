@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from infercache.clock import Clock
 from infercache.entry import Entry, Found, Freshness
 from infercache.errors import StoreError
 from infercache.events import Event, Events
+from infercache.forks import fork_safe_lock
 from infercache.key import Key
 from infercache.stores.base import Invalidation
 from infercache.tiers.base import Outcome, Tier
@@ -60,7 +60,7 @@ class Chain:
         self._own = tuple(tier for tier in tiers if not tier.shared)
         self._shared = tuple(tier for tier in tiers if tier.shared)
         self._epochs = Epochs()
-        self._gate = threading.Lock()
+        self._gate = fork_safe_lock()
         self._watches = [
             JournalWatch(tier, tier.journal, self._forget_own)
             for tier in self._shared
@@ -70,7 +70,12 @@ class Chain:
     # -- reading -------------------------------------------------------------------------
 
     def find_many(
-        self, keys: Sequence[Key], *, beta: float = 0.0, shared_only: bool = False
+        self,
+        keys: Sequence[Key],
+        *,
+        beta: float = 0.0,
+        shared_only: bool = False,
+        own_only: bool = False,
     ) -> list[Found | None]:
         """Return what is known of each key, promoting what was found below.
 
@@ -83,7 +88,7 @@ class Chain:
         wanted = list(range(len(keys)))
         positions = self.positions() if len(self._shared) > 1 else {}
         for level, tier in enumerate(self.tiers):
-            if shared_only and not tier.shared:
+            if own_only if tier.shared else shared_only:
                 continue
             fresh = self._ask(tier, keys, wanted, found, beta)
             if fresh and level:
@@ -284,4 +289,3 @@ class Chain:
 
 def _is_fresh(found: Found | None) -> bool:
     return found is not None and found.freshness is not Freshness.STALE
-
