@@ -1,0 +1,254 @@
+"""The LMDB environment of a directory: one in each process, shared by all its store objects.
+
+LMDB forbids opening an environment twice in one process and using one across a fork, and its
+map may only be resized while no transaction runs in the process. This module keeps those rules
+so that the rest need not know them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import lmdb
+
+from infercache.errors import StoreUnavailableError
+from infercache.stores.directory.layout import FILE_MODE, Layout, translate
+from infercache.stores.directory.rows import Account, decode_account
+
+T = TypeVar("T")
+
+ACCOUNT_KEY = b"\x00account"
+ALIVE_CHECK_S = 0.05
+_MAX_READERS = 2048
+_LOCK_FILE_BYTES = 64 * (_MAX_READERS + 8)
+_SPARE_READS = 8
+_BROKEN = (lmdb.PanicError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)
+
+
+class Index:
+    """One open environment. Thread-safe.
+
+    Args:
+        layout: Where it lies.
+        map_bytes: Address space reserved at first; it doubles whenever the index outgrows it.
+        read_only: Open without writing anything, not even locks.
+        durable: Flush to the device at each commit.
+    """
+
+    def __init__(self, layout: Layout, map_bytes: int, *, read_only: bool, durable: bool) -> None:
+        self.layout = layout
+        self.read_only = read_only
+        self.references = 0
+        self.abandoned = False
+        self.written = False
+        self.write_lock = threading.Lock()
+        self._gate = threading.Condition(threading.Lock())
+        self._active = 0
+        self._blocked = False
+        if not read_only:
+            _reserve_lock_file(layout)
+        self.env = lmdb.open(
+            str(layout.index),
+            map_size=max(map_bytes, _file_bytes(layout)),
+            readonly=read_only,
+            lock=not read_only,
+            create=not read_only,
+            mode=FILE_MODE,
+            sync=durable,
+            metasync=durable,
+            readahead=False,
+            meminit=False,
+            max_dbs=8,
+            max_readers=_MAX_READERS,
+            max_spare_txns=_SPARE_READS,
+        )
+        self._open_databases()
+        stat = os.stat(layout.data)
+        self._identity = (stat.st_dev, stat.st_ino)
+        self._alive_until = 0.0
+
+    def _open_databases(self) -> None:
+        with self.env.begin(write=not self.read_only) as txn:
+            create = not self.read_only
+            self.records = self.env.open_db(b"records", txn, create=create)
+            self.members = self.env.open_db(
+                b"members", txn, dupsort=True, dupfixed=True, create=create
+            )
+            self.spaces = self.env.open_db(b"spaces", txn, create=create)
+            self.journal = self.env.open_db(b"journal", txn, create=create)
+            self.fences = self.env.open_db(b"fences", txn, create=create)
+            if create and txn.get(ACCOUNT_KEY) is None:
+                # Positions start at the time of creation, so that no lease taken from an index
+                # that stood here before can be younger than this one.
+                start = time.time_ns() // 1000
+                txn.put(ACCOUNT_KEY, Account(sequence=start, fence_floor=start).encode())
+        if create:
+            self.env.reader_check()
+
+    def get_row(self, digest: bytes) -> bytes | None:
+        """Return one record's row."""
+        return self.get_rows((digest,))[0]
+
+    def get_rows(self, digests: Any) -> list[bytes | None]:
+        """Return the row of each record, or None, in one read transaction."""
+        self._enter()
+        try:
+            txn = self._begin_read()
+            try:
+                get, records = txn.get, self.records
+                return [get(digest, None, records) for digest in digests]
+            finally:
+                txn.abort()
+        finally:
+            self._leave()
+
+    @contextlib.contextmanager
+    def read(self, *, buffers: bool = True) -> Iterator[Any]:
+        """Give a read transaction; what it returns is valid only inside."""
+        self._enter()
+        try:
+            txn = self._begin_read(buffers)
+            try:
+                yield txn
+            finally:
+                txn.abort()
+        finally:
+            self._leave()
+
+    def account(self) -> Account:
+        """Return the account."""
+        with self.read(buffers=False) as txn:
+            return decode_account(txn.get(ACCOUNT_KEY))
+
+    def write(self, body: Callable[[Any], T]) -> T:
+        """Run `body(txn)` in a write transaction and commit it, growing the map if need be.
+
+        `body` may run several times and must keep no state of a run that failed. An exception
+        that leaves it aborts the transaction.
+        """
+        with self.write_lock:
+            while True:
+                try:
+                    return self._write_once(body)
+                except lmdb.MapFullError:
+                    self._resize(2 * self.env.info()["map_size"])
+                except lmdb.MapResizedError:
+                    self._resize(0)
+
+    def _write_once(self, body: Callable[[Any], T]) -> T:
+        self._enter()
+        try:
+            txn = self.env.begin(write=True)
+            try:
+                result = body(txn)
+            except BaseException:
+                txn.abort()
+                raise
+            txn.commit()
+            self.written = True
+            return result
+        finally:
+            self._leave()
+
+    def _begin_read(self, buffers: bool = False) -> Any:
+        try:
+            return self.env.begin(buffers=buffers)
+        except lmdb.MapResizedError:
+            # Another process grew the map. This thread's own entry must not be waited for, and
+            # must be there again when the caller leaves, whatever happens meanwhile.
+            self._leave()
+            try:
+                self._resize(0)
+            finally:
+                with self._gate:
+                    self._active += 1
+            return self.env.begin(buffers=buffers)
+        except lmdb.ReadersFullError:
+            self.env.reader_check()
+            return self.env.begin(buffers=buffers)
+
+    def _resize(self, map_bytes: int) -> None:
+        """Set the map's size, 0 for the size that another process gave it."""
+        with self._gate:
+            while self._blocked:
+                self._gate.wait()
+            self._blocked = True
+            try:
+                while self._active:
+                    self._gate.wait()
+                self.env.set_mapsize(map_bytes)
+            finally:
+                self._blocked = False
+                self._gate.notify_all()
+
+    def _enter(self) -> None:
+        with self._gate:
+            while self._blocked:
+                self._gate.wait()
+            if self.abandoned:
+                raise StoreUnavailableError(f"store directory {self.layout.root} was closed")
+            self._active += 1
+
+    def _leave(self) -> None:
+        with self._gate:
+            self._active -= 1
+            if self._blocked:
+                self._gate.notify_all()
+
+    def is_alive(self, *, now: bool = False) -> bool:
+        """Return whether the directory still is the one that was opened.
+
+        Looks at the file system at most every 50 ms unless `now` is set.
+        """
+        if self.abandoned:
+            return False
+        clock = time.monotonic()
+        if clock < self._alive_until and not now:
+            return True
+        try:
+            stat = os.stat(self.layout.data)
+        except OSError:
+            return False
+        self._alive_until = clock + ALIVE_CHECK_S
+        return (stat.st_dev, stat.st_ino) == self._identity
+
+    def close(self) -> None:
+        """Wait for running transactions and close the environment."""
+        with self._gate:
+            while self._blocked:
+                self._gate.wait()
+            if self.abandoned:
+                return
+            self.abandoned = self._blocked = True
+            while self._active:
+                self._gate.wait()
+            self._blocked = False
+            self._gate.notify_all()
+        self.env.close()
+
+    def is_broken_by(self, error: BaseException) -> bool:
+        """Return whether the environment must be opened anew after this error."""
+        return isinstance(error, _BROKEN)
+
+
+def _reserve_lock_file(layout: Layout) -> None:
+    """Give the lock file its blocks now: touching a hole on a full file system kills the process."""
+    fd = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        os.posix_fallocate(fd, 0, _LOCK_FILE_BYTES)
+    except OSError as error:
+        raise translate(error, layout.root) from error
+    finally:
+        os.close(fd)
+
+
+def _file_bytes(layout: Layout) -> int:
+    try:
+        return os.stat(layout.data).st_size
+    except FileNotFoundError:
+        return 0

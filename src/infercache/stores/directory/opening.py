@@ -1,0 +1,153 @@
+"""Opening a directory: one environment a process, a fresh one after a fork, a look after a crash.
+
+The index is not flushed at each commit. A killed process loses nothing, because the kernel
+keeps what was written; a power loss may leave an index whose pages are partly old. So the
+directory remembers in which boot of the machine it was last written and whether the last
+writer closed it; an index that was left open in an earlier boot is inspected page by page, and
+one that is damaged is set aside and rebuilt from the value files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from infercache.stores.directory import recovery
+from infercache.stores.directory.index import Index
+from infercache.stores.directory.layout import (
+    FILE_MODE,
+    Layout,
+    is_writable,
+    prepare,
+    replace_file,
+)
+
+_guard = threading.Lock()
+_indexes: dict[Path, Index] = {}
+_users: dict[Path, int] = {}
+# Environments of the parent process: a child must neither use nor close them.
+_inherited: list[Any] = []
+_hooked = False
+
+
+def acquire(layout: Layout, *, map_bytes: int, read_only: bool, durable: bool) -> Index:
+    """Return this process's environment for a directory, opening it if need be."""
+    with _guard:
+        _hook_fork()
+        index = _indexes.get(layout.root)
+        if index is not None and not index.is_alive(now=True):
+            _drop(layout.root, index)
+            index = None
+        if index is None:
+            read_only = read_only or not is_writable(layout.root)
+            index = _open(layout, map_bytes, read_only=read_only, durable=durable)
+            _indexes[layout.root] = index
+        index.references += 1
+        return index
+
+
+def release(index: Index) -> None:
+    """Give an environment back; the last one to do so closes it."""
+    with _guard:
+        index.references -= 1
+        if index.references <= 0 and not index.abandoned:
+            _drop(index.layout.root, index)
+
+
+def discard(index: Index) -> None:
+    """Close an environment that can no longer be used, whoever else holds it."""
+    with _guard:
+        if not index.abandoned:
+            _drop(index.layout.root, index, clean=False)
+
+
+def _open(layout: Layout, map_bytes: int, *, read_only: bool, durable: bool) -> Index:
+    if read_only:
+        return Index(layout, map_bytes, read_only=True, durable=False)
+    prepare(layout)
+    with _locked(layout.open_lock):
+        rebuild = recovery.set_damaged_aside(layout, boot_id())
+        index = Index(layout, map_bytes, read_only=False, durable=durable)
+        if rebuild:
+            recovery.rebuild(index)
+        _users[layout.root] = _hold(layout.users_lock)
+        write_state(layout, clean=False)
+    return index
+
+
+def _drop(root: Path, index: Index, *, clean: bool = True) -> None:
+    if _indexes.get(root) is index:
+        del _indexes[root]
+    users = _users.pop(root, None)
+    try:
+        if clean and index.written and users is not None and index.is_alive(now=True):
+            _close_clean(index, users)
+        index.close()
+    finally:
+        if users is not None:
+            os.close(users)
+
+
+def _close_clean(index: Index, users: int) -> None:
+    """Flush the index and say so, if no other process has it open."""
+    with _locked(index.layout.open_lock):
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        index.env.sync(True)
+        write_state(index.layout, clean=True)
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the machine from every other."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def write_state(layout: Layout, *, clean: bool) -> None:
+    """Remember who wrote last, and whether the index on the device is whole."""
+    state = {"boot_id": boot_id(), "clean": clean}
+    if recovery.read_state(layout) != state:
+        replace_file(layout.state, json.dumps(state).encode(), durable=True)
+
+
+def _hold(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    return fd
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _hook_fork() -> None:
+    global _hooked
+    if not _hooked:
+        os.register_at_fork(after_in_child=_forget_parent)
+        _hooked = True
+
+
+def _forget_parent() -> None:
+    global _guard
+    _guard = threading.Lock()
+    _inherited.extend(_indexes.values())
+    for index in _indexes.values():
+        index.abandoned = True
+    _indexes.clear()
+    _users.clear()
