@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from infercache.entry import NEVER, Entry, Found, Freshness
+from infercache.errors import SettingError
 from infercache.key import Key
 
 __all__ = ["Found", "Freshness", "Lease", "Lookup", "Terms"]
@@ -43,6 +44,16 @@ class Terms:
     fail_safe: bool = False
     tags: tuple[str, ...] = ()
     keep_if: Callable[[Any], bool] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("ttl_s", "stale_s", "early_refresh", "negative_ttl_s"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise SettingError(f"{name}={value!r}: give a number from 0 upwards")
+        if not 0 <= self.jitter < 1:
+            raise SettingError(f"jitter={self.jitter!r}: give a fraction from 0 to below 1")
+        if self.keep_exceptions and self.negative_ttl_s is None:
+            raise SettingError("keep_exceptions is set: say in negative_ttl_s for how long")
 
 
 class Lease(Protocol):

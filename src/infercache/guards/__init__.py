@@ -1,0 +1,1 @@
+"""When not to ask: one computation, leases, early refresh, deadlines, breakers."""
