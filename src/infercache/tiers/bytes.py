@@ -7,9 +7,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from infercache.codecs.blob import Blob, open_blob, seal
+
 from infercache.clock import Clock, SystemClock
 from infercache.codecs.base import Codec
-from infercache.codecs.blob import Blob, open_blob, seal
 from infercache.entry import Entry
 from infercache.errors import BlobError, EncodeError, InfercacheWarning, StoreFullError
 from infercache.events import Event, Events
@@ -123,11 +124,11 @@ class ByteTier(Tier):
         self._tell(kind, key, detail=detail)
         self.store.evict_many([key.digest])
 
-    def _tell(self, kind: str, key: Key, size: int = 0, cost: float = 0.0, detail: str = "") -> None:
+    def _tell(
+        self, kind: str, key: Key, size: int = 0, cost: float = 0.0, detail: str = ""
+    ) -> None:
         if self._events:
-            self._events.emit(
-                Event(kind, self.name, key.namespace, key.digest, size, cost, detail)
-            )
+            self._events.emit(Event(kind, self.name, key.namespace, key.digest, size, cost, detail))
 
     def put_many(
         self, items: Sequence[tuple[Key, Entry]], lease: int | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 
+from infercache.forks import fork_safe_lock
 from infercache.stores.base import Change, Invalidation, SharedStore
 from infercache.tiers.base import Tier
 
@@ -25,7 +25,7 @@ class JournalWatch:
         self.tier = tier
         self._store = store
         self._forget = forget
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._generation: int | None = None
         self._position = 0
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
+
+from infercache.forks import fork_safe_lock
 
 
 class Counts:
@@ -11,7 +12,7 @@ class Counts:
 
     def __init__(self) -> None:
         self._counter: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     def add(self, name: str, number: int = 1) -> None:
         """Raise a counter."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
+
+from infercache.forks import fork_safe_lock
 
 _REMEMBERED = 4096
 
@@ -13,7 +14,7 @@ class Departures:
 
     def __init__(self) -> None:
         self._reasons: OrderedDict[tuple[str, bytes], tuple[float, str]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     def note(self, tier: str, digest: bytes, now: float, reason: str) -> None:
         """Remember a departure."""

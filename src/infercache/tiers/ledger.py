@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import Any
 
 from infercache._core import Table
+from infercache.forks import fork_safe_lock
 from infercache.stores.base import Change, SharedStore
 
 
@@ -26,7 +26,7 @@ class Ledger:
         self._policy = policy
         self._table = Table(None, None, policy)
         self._position: int | None = None
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     def victims(self, need_bytes: int) -> list[bytes]:
         """Return keys whose departure frees at least `need_bytes`, or all there are."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from infercache._core import Table
 from infercache.clock import Clock, SystemClock
 from infercache.entry import Entry
+from infercache.forks import fork_safe_lock
 from infercache.key import Key
 from infercache.stores.base import Invalidation, RecordInfo
 from infercache.tiers.base import Outcome, Tier, TierStats
@@ -52,7 +52,7 @@ class MemoryTier(Tier):
         self._hand_out = handing(copy)
         native_clock = None if clock is None or isinstance(clock, SystemClock) else clock.now
         self.table = Table(capacity_bytes, capacity_entries, policy, clock=native_clock)
-        self._writing = threading.Lock()
+        self._writing = fork_safe_lock()
 
     @property
     def by_reference(self) -> bool:

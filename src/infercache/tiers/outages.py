@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 
 from infercache.errors import InfercacheWarning, StoreError
 from infercache.events import Event, Events
+from infercache.forks import fork_safe_lock
 from infercache.tiers.counts import Counts
 
 
@@ -16,7 +16,7 @@ class Outages:
     def __init__(self, events: Events) -> None:
         self._events = events
         self._out: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self.counts = Counts()
 
     def failed(self, tier: str, error: StoreError) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-
+from infercache.forks import fork_safe_lock
 from infercache.key import Key
 
 Space = tuple[str, str, str]
@@ -18,7 +17,7 @@ class Spaces:
     def __init__(self) -> None:
         self._numbers: dict[Space, int] = {}
         self._spaces: list[Space] = []
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     def number(self, scope: str, namespace: str, version: str) -> int:
         """Return the number of a space, giving it the next one if it is new."""
@@ -39,9 +38,7 @@ class Spaces:
         """Return the full key of a digest in a numbered space."""
         return Key(*self._spaces[number], digest)
 
-    def matching(
-        self, scope: str | None, namespace: str | None, version: str | None
-    ) -> list[int]:
+    def matching(self, scope: str | None, namespace: str | None, version: str | None) -> list[int]:
         """Return the numbers of all spaces whose given parts match."""
         return [
             number

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from infercache.codecs.registry import make_codec
+
 from infercache.clock import Clock
 from infercache.codecs.base import Codec
-from infercache.codecs.registry import make_codec
 from infercache.errors import SettingError
 from infercache.events import Events
 from infercache.policies import POLICIES
@@ -205,7 +206,9 @@ def _check_directory_spec(spec: Disk | SharedMemory) -> None:
 def _open_directory(spec: Disk | SharedMemory, path: Path, around: Surroundings) -> Tier:
     from infercache.stores.directory import DirectoryStore
 
-    store = DirectoryStore(path, read_only=spec.read_only, durable=spec.durable)
+    store = DirectoryStore(
+        path, read_only=spec.read_only, clock=around.clock, durable=spec.durable
+    )
     tier = ByteTier(
         store,
         make_codec(spec.codec),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
-import weakref
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from infercache.entry import Entry
 from infercache.errors import InfercacheWarning, StoreError
 from infercache.events import Event, Events
+from infercache.forks import forget_in_child
 from infercache.key import Key
 from infercache.stores.base import Invalidation, RecordInfo
 from infercache.tiers.base import Outcome, Tier, TierStats
@@ -42,7 +41,9 @@ class WriteBackTier(Tier):
         events: Who wants to know.
     """
 
-    def __init__(self, inner: Tier, *, queue_entries: int = 1024, events: Events | None = None) -> None:
+    def __init__(
+        self, inner: Tier, *, queue_entries: int = 1024, events: Events | None = None
+    ) -> None:
         self.inner = inner
         self.name = inner.name
         self.shared = inner.shared
@@ -50,10 +51,11 @@ class WriteBackTier(Tier):
         self._queue_entries = queue_entries
         self._events = events or Events()
         self._counts = Counts()
-        self._reset()
-        _LIVE.add(self)
+        self.forget_parent()
+        forget_in_child(self)
 
-    def _reset(self) -> None:
+    def forget_parent(self) -> None:
+        """Start with an empty queue and no thread."""
         self._pending: dict[bytes, _Pending] = {}
         self._writing: dict[bytes, _Pending] = {}
         self._changed = threading.Condition()
@@ -101,6 +103,15 @@ class WriteBackTier(Tier):
             self._thread.start()
 
     def _drain(self) -> None:
+        try:
+            self._drain_until_closed()
+        finally:  # should reporting a loss raise (warnings as errors), a later call starts anew
+            with self._changed:
+                self._writing = {}
+                self._thread = None
+                self._changed.notify_all()
+
+    def _drain_until_closed(self) -> None:
         while True:
             with self._changed:
                 while not self._pending:
@@ -124,21 +135,21 @@ class WriteBackTier(Tier):
             if error is not None:
                 self._report_loss(items, error)
 
-    def _try_write(self, items: list[tuple[Key, Entry]], lease: int | None) -> StoreError | None:
-        error: StoreError | None = None
+    def _try_write(self, items: list[tuple[Key, Entry]], lease: int | None) -> Exception | None:
+        error: Exception | None = None
         for _ in range(_TRIES):
             try:
                 self.inner.put_many(items, lease)
-            except StoreError as failure:
+            except Exception as failure:  # noqa: BLE001 - reported as a loss, whatever it is
                 error = failure
-                if self._closing:
+                if self._closing or not isinstance(failure, StoreError):
                     break
                 threading.Event().wait(_PAUSE_S)
             else:
                 return None
         return error
 
-    def _report_loss(self, items: list[tuple[Key, Entry]], error: StoreError) -> None:
+    def _report_loss(self, items: list[tuple[Key, Entry]], error: Exception) -> None:
         self._counts.add("lost", len(items))
         for key, entry in items:
             self._events.emit(
@@ -158,6 +169,7 @@ class WriteBackTier(Tier):
         """Wait until everything queued so far is written or reported as lost."""
         with self._changed:
             while self._pending or self._writing:
+                self._ensure_thread()
                 self._changed.wait()
 
     def invalidate(self, what: Invalidation) -> int:
@@ -211,22 +223,8 @@ class WriteBackTier(Tier):
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-            thread = self._thread
-        if thread is not None:
-            thread.join()
+        self.flush()
         self.inner.close()
 
     def __repr__(self) -> str:
         return f"WriteBack({self.inner!r})"
-
-
-_LIVE: weakref.WeakSet[WriteBackTier] = weakref.WeakSet()
-
-
-def _reset_in_child() -> None:
-    for tier in list(_LIVE):
-        tier._reset()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_in_child)
