@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from infercache.clock import Clock, SystemClock
+from infercache.codecs.registry import make_codec
 from infercache.errors import SettingError
 from infercache.events import Events
 from infercache.guards.base import Terms
@@ -80,15 +81,19 @@ class Cache(Namespace):
                 are not served.
             scope: Tenant, if not the cache's.
             codec: How its values become bytes, if not as the tier says.
-            trusted_pickle: Let values that no safe codec takes be pickled. Only for stores
-                that nobody else can write to: reading a pickle runs what it says.
+            trusted_pickle: Pickle the values of this namespace instead. Only for stores that
+                nobody else can write to: reading a pickle runs what it says.
             **terms: Fields of `Terms`.
 
         Raises:
             SettingError: a setting that cannot be used.
         """
-        if codec is not None or trusted_pickle:
-            self._stack.use_codec(name, codec, trusted_pickle=trusted_pickle)
+        if trusted_pickle:
+            from infercache.codecs.trusted_pickle import PickleCodec
+
+            self._stack.codecs[name] = PickleCodec(trusted=True)
+        elif codec is not None:
+            self._stack.codecs[name] = make_codec(codec)
         return Namespace(
             self._stack,
             name,
@@ -122,8 +127,7 @@ class Cache(Namespace):
             return self._stack.invalidate(Invalidation(digest=made.digest))
         if tag is namespace is version is None:
             raise SettingError(
-                "invalidate() needs a key, tag=, namespace= or version=; "
-                "clear() drops everything"
+                "invalidate() needs a key, tag=, namespace= or version=; clear() drops everything"
             )
         return self._stack.invalidate(
             Invalidation(scope=self.scope, namespace=namespace, version=version, tag=tag)

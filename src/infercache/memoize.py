@@ -154,7 +154,9 @@ class Memoized:
         return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
     def _version(self) -> str:
-        return code_version(self._function) if self.options.version == "auto" else self.options.version
+        return (
+            code_version(self._function) if self.options.version == "auto" else self.options.version
+        )
 
     def content(self, *args: Any, **kwargs: Any) -> Any:
         """Return what a call is looked up by."""
@@ -246,4 +248,3 @@ class BoundMemoized:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__func__, name)
-

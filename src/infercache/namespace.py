@@ -93,9 +93,7 @@ class Namespace:
         self.scope = scope
         self.algorithm = algorithm
         self.terms = terms or Terms()
-        self.keys = KeySpace(
-            scope, name, version, algorithm=algorithm, secret=stack.options.secret
-        )
+        self.keys = KeySpace(scope, name, version, algorithm=algorithm, secret=stack.options.secret)
         self._group = stack.spaces.number(scope, name, version)
 
     # -- keys ----------------------------------------------------------------------------

@@ -9,20 +9,19 @@ from __future__ import annotations
 import atexit
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infercache.guards.engine import Guard
-from infercache.guards.protected import protect
-
 from infercache.clock import Clock, SystemClock
+from infercache.codecs.base import Codec
 from infercache.entry import Entry
 from infercache.errors import ClosedError, SettingError
 from infercache.events import Events
-from infercache.guards.leases import Leases
+from infercache.guards.engine import Guard
 from infercache.guards.machine_lock import MachineLock
+from infercache.guards.protected import protect
 from infercache.key import Key
 from infercache.lookup import TieredLookup
 from infercache.stats import NamespaceCounts, Stats
@@ -54,6 +53,7 @@ class Stack:
     Args:
         specs: What to open, fastest first.
         options: What they have in common.
+        codecs: Codecs of single namespaces.
 
     Raises:
         SettingError: no tier, or two tiers of one name.
@@ -61,7 +61,12 @@ class Stack:
             now is skipped with a warning, and tried again later.
     """
 
-    def __init__(self, specs: Sequence[TierSpec], options: StackOptions) -> None:
+    def __init__(
+        self,
+        specs: Sequence[TierSpec],
+        options: StackOptions,
+        codecs: Mapping[str, Codec] | None = None,
+    ) -> None:
         names = [spec.name for spec in specs]
         doubled = {name for name in names if names.count(name) > 1}
         if not specs or doubled:
@@ -73,6 +78,7 @@ class Stack:
         self.counts = NamespaceCounts()
         self.spaces = Spaces()
         self.closed = False
+        self.codecs = dict(codecs or {})
         self._open()
         _close_at_exit(self)
 
@@ -159,7 +165,7 @@ class Stack:
         self.chain.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Stack, (self.specs, self.options)
+        return Stack, (self.specs, self.options, self.codecs)
 
 
 _OPEN: weakref.WeakSet[Stack] = weakref.WeakSet()

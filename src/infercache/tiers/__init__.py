@@ -1,0 +1,1 @@
+"""One level of the cache each, and the chain that connects them."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-from infercache.codecs.blob import Blob, open_blob, seal
 
 from infercache.clock import Clock, SystemClock
 from infercache.codecs.base import Codec
+from infercache.codecs.blob import Blob, open_blob, seal
 from infercache.entry import Entry
 from infercache.errors import BlobError, EncodeError, InfercacheWarning, StoreFullError
 from infercache.events import Event, Events
@@ -37,6 +36,7 @@ class ByteTier(Tier):
         capacity_bytes: Bound on the store's charged bytes.
         policy: Name of a registered policy.
         name: Name of the tier in statistics.
+        codecs: Codecs of single namespaces, where they differ; may be filled later.
         secret: Key of the blobs' checksums; None for an unkeyed one.
         clock: Where the time comes from.
         events: Who wants to know.
@@ -52,6 +52,7 @@ class ByteTier(Tier):
         *,
         policy: Any = "s3fifo",
         name: str = "disk",
+        codecs: Mapping[str, Codec] | None = None,
         secret: bytes | None = None,
         clock: Clock | None = None,
         events: Events | None = None,
@@ -59,7 +60,7 @@ class ByteTier(Tier):
         self.name = name
         self.store = self.journal = store
         self.codec = codec
-        self._codecs: dict[str, Codec] = {}
+        self._codecs = {} if codecs is None else codecs
         self.capacity_bytes = capacity_bytes
         self._secret = secret
         self._clock = clock or SystemClock()
@@ -68,10 +69,6 @@ class ByteTier(Tier):
         self._counts = Counts()
         self._seconds = 0.0
         self._warned: set[type] = set()
-
-    def use_codec(self, namespace: str, codec: Codec) -> None:
-        """Use another codec for one namespace; what the old one wrote reads as missing."""
-        self._codecs[namespace] = codec
 
     def codec_of(self, namespace: str) -> Codec:
         """Return the codec of a namespace."""
@@ -147,11 +144,10 @@ class ByteTier(Tier):
     def _record(self, key: Key, entry: Entry) -> Record | Outcome:
         codec = self.codec_of(key.namespace)
         try:
-            body = codec.encode(entry.value)
+            buffers = seal(key, codec, entry, codec.encode(entry.value), self._secret)
         except EncodeError as error:
             self._report_unstorable(key, entry.value, error)
             return Outcome.UNSTORABLE
-        buffers = seal(key, codec.id, entry, body, self._secret)
         size = sum(memoryview(buffer).nbytes for buffer in buffers)
         if size > self.capacity_bytes:
             return Outcome.TOO_LARGE
@@ -172,7 +168,8 @@ class ByteTier(Tier):
         if type(value) not in self._warned:
             self._warned.add(type(value))
             warnings.warn(
-                f"values of namespace {key.namespace!r} are not kept in tier {self.name!r}: {error}",
+                f"values of namespace {key.namespace!r} are not kept in tier {self.name!r}: "
+                f"{error}",
                 InfercacheWarning,
                 stacklevel=2,
             )
@@ -244,4 +241,5 @@ class ByteTier(Tier):
         self.store.close()
 
     def __repr__(self) -> str:
-        return f"{self.name.capitalize()}({self.store!r}, {self.capacity_bytes} bytes, {self.codec.id})"
+        what = f"{self.store!r}, {self.capacity_bytes} bytes, {self.codec.id}"
+        return f"{self.name.capitalize()}({what})"

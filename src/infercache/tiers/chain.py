@@ -61,11 +61,7 @@ class Chain:
         self._shared = tuple(tier for tier in tiers if tier.shared)
         self._epochs = Epochs()
         self._gate = fork_safe_lock()
-        self._watches = [
-            JournalWatch(tier, tier.journal, self._forget_own)
-            for tier in self._shared
-            if self._own and tier.journal is not None
-        ]
+        self._watches = [JournalWatch(tier, self._forget_own) for tier in self._shared if self._own]
 
     # -- reading -------------------------------------------------------------------------
 

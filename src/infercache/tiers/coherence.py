@@ -12,18 +12,15 @@ _EVERYTHING = Invalidation()
 
 
 class JournalWatch:
-    """Follows the journal of one shared store, and forgets here what was changed elsewhere.
+    """Follows the journal of one shared tier, and forgets here what was changed elsewhere.
 
     `follow` costs one read of a memory-mapped counter as long as nothing was replaced or
     invalidated. If the journal no longer reaches back to where this process stood, everything
     of its own is forgotten. Thread-safe.
     """
 
-    def __init__(
-        self, tier: Tier, store: SharedStore, forget: Callable[[Invalidation], int]
-    ) -> None:
+    def __init__(self, tier: Tier, forget: Callable[[Invalidation], int]) -> None:
         self.tier = tier
-        self._store = store
         self._forget = forget
         self._lock = fork_safe_lock()
         self._generation: int | None = None
@@ -35,20 +32,21 @@ class JournalWatch:
         Raises:
             StoreError: the journal cannot be read.
         """
-        if self._store.generation() == self._generation:
+        store = self.tier.journal
+        if store is None or store.generation() == self._generation:
             return
         with self._lock:
             # Read before the changes: what comes later raises it again.
-            generation = self._store.generation()
+            generation = store.generation()
             if self._generation is None:
-                self._position = self._store.lease()
+                self._position = store.lease()
             else:
-                self._apply(self._store.changes(self._position))
+                self._apply(store, store.changes(self._position))
             self._generation = generation
 
-    def _apply(self, changes: Iterable[Change] | None) -> None:
+    def _apply(self, store: SharedStore, changes: Iterable[Change] | None) -> None:
         if changes is None:
-            self._position = self._store.lease()
+            self._position = store.lease()
             self._forget(_EVERYTHING)
             return
         for change in changes:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from infercache.codecs.registry import make_codec
-
 from infercache.clock import Clock
 from infercache.codecs.base import Codec
+from infercache.codecs.registry import make_codec
 from infercache.errors import SettingError
 from infercache.events import Events
 from infercache.policies import POLICIES
@@ -34,11 +33,20 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - tmpfs is what is asked for her
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the tiers of one cache have in common."""
+    """What the tiers of one cache have in common.
+
+    Attributes:
+        clock: Where the time comes from.
+        events: Who wants to know.
+        spaces: Numbers of key spaces.
+        codecs: Codecs of single namespaces, where they differ from the tier's.
+        secret: Key of blobs' checksums.
+    """
 
     clock: Clock
     events: Events
     spaces: Spaces
+    codecs: dict[str, Codec] = field(default_factory=dict)
     secret: bytes | None = field(default=None, repr=False)
 
 
@@ -206,15 +214,14 @@ def _check_directory_spec(spec: Disk | SharedMemory) -> None:
 def _open_directory(spec: Disk | SharedMemory, path: Path, around: Surroundings) -> Tier:
     from infercache.stores.directory import DirectoryStore
 
-    store = DirectoryStore(
-        path, read_only=spec.read_only, clock=around.clock, durable=spec.durable
-    )
+    store = DirectoryStore(path, read_only=spec.read_only, clock=around.clock, durable=spec.durable)
     tier = ByteTier(
         store,
         make_codec(spec.codec),
         parse_size(spec.capacity),
         policy=spec.policy,
         name=spec.name,
+        codecs=around.codecs,
         secret=around.secret,
         clock=around.clock,
         events=around.events,
