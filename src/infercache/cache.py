@@ -16,6 +16,7 @@ from infercache.stack import Stack, StackOptions, describe
 from infercache.stats import Stats
 from infercache.stores.base import Invalidation
 from infercache.tiers.specs import Memory, TierSpec
+from infercache.units import parse_size
 
 _ALGORITHMS = ("blake3", "xxh3")
 
@@ -149,6 +150,21 @@ class Cache(Namespace):
     def check(self) -> list[str]:
         """Recompute every account; return a sentence for each that does not add up."""
         return self._stack.chain.check()
+
+    def resize(self, tier: str, capacity: int | str) -> None:
+        """Change a tier's bound while running; what no longer fits is demoted or leaves.
+
+        Raises:
+            SettingError: no such tier, or not a size.
+        """
+        by_name = {one.name: one for one in self._stack.tiers}
+        if tier not in by_name:
+            raise SettingError(f"there is no tier {tier!r}; known: {', '.join(by_name)}")
+        by_name[tier].resize(parse_size(capacity, f"{tier}.capacity"))
+
+    def sweep(self) -> int:
+        """Remove everything that is past its grace; return how many entries went. O(entries)."""
+        return sum(tier.sweep() for tier in self._stack.tiers)
 
     def flush(self) -> None:
         """Wait until queued writes are written."""

@@ -121,6 +121,40 @@ def test_each_tier_has_its_own_time_to_live(tmp_path: Path) -> None:
         assert cache.get("k") is None
 
 
+def test_expired_entries_are_swept(tmp_path: Path) -> None:
+    clock = ic.ManualClock()
+    with ic.Cache(ic.Memory("1MB"), ic.Disk(tmp_path, "5MB"), clock=clock) as cache:
+        cache.put_many([(number, number) for number in range(10)], ttl_s=5)
+        cache.put("stays", 1)
+        clock.advance(10)
+        assert cache.sweep() == 20
+        assert [tier.entries for tier in cache.stats().tiers] == [1, 1]
+
+
+def test_expired_entries_leave_the_disk_first(tmp_path: Path) -> None:
+    clock = ic.ManualClock()
+    with ic.Cache(ic.Disk(tmp_path, "100KB", policy="lru"), clock=clock) as cache:
+        cache.put("stays", "x" * 20_000)
+        cache.put("goes", "x" * 50_000, ttl_s=5)
+        clock.advance(10)
+        cache.put("new", "x" * 50_000)
+        assert "stays" in cache
+        assert "new" in cache
+
+
+def test_tiers_are_resized_while_running(tmp_path: Path) -> None:
+    with ic.Cache(ic.Memory("1MB"), ic.Disk(tmp_path, "5MB")) as cache:
+        cache.put_many([(number, "v" * 1000) for number in range(100)])
+        cache.resize("memory", "20KB")
+        cache.resize("disk", "60KB")
+        memory, disk = cache.stats().tiers
+        assert memory.size_bytes <= memory.capacity_bytes == 20_000
+        assert disk.size_bytes <= disk.capacity_bytes == 60_000
+        assert cache.check() == []
+        with pytest.raises(SettingError, match="there is no tier 'gpu'; known: memory, disk"):
+            cache.resize("gpu", 1)
+
+
 def test_a_closed_cache_says_so(tmp_path: Path) -> None:
     cache = ic.Cache(ic.Memory("1MB"))
     cache.close()

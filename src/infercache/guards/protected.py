@@ -132,6 +132,14 @@ class ProtectedTier(Tier):
         if self.inner is not None:
             yield from self.inner.scan()
 
+    def resize(self, capacity_bytes: int) -> None:
+        """Change the tier's bound."""
+        self._run(lambda tier: tier.resize(capacity_bytes))
+
+    def sweep(self) -> int:
+        """Remove from the tier what is past its grace; without a deadline, as it is upkeep."""
+        return 0 if self.inner is None else self.inner.sweep()
+
     def stats(self) -> TierStats:
         """Return the tier's counts, and those of the breaker."""
         tier = self.inner

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from infercache.entry import Entry
+from infercache.errors import SettingError
 from infercache.key import Key
 from infercache.stores.base import Invalidation, RecordInfo, SharedStore
 
@@ -107,3 +108,15 @@ class Tier(abc.ABC):
     def holds_many(self, keys: Sequence[Key]) -> list[bool]:
         """Return for each key whether the tier holds it, without decoding anything."""
         return [entry is not None for entry in self.get_many(keys)]
+
+    def resize(self, capacity_bytes: int) -> None:
+        """Change the bound while running; what no longer fits is demoted or leaves.
+
+        Raises:
+            SettingError: the tier's bound is not its own to change.
+        """
+        raise SettingError(f"the capacity of tier {self.name!r} cannot be changed from here")
+
+    def sweep(self) -> int:
+        """Remove what is past its grace; return how many entries went. O(entries)."""
+        return 0

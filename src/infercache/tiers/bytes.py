@@ -65,7 +65,7 @@ class ByteTier(Tier):
         self._secret = secret
         self._clock = clock or SystemClock()
         self._events = events or Events()
-        self._ledger = Ledger(store, policy)
+        self._ledger = Ledger(store, policy, self._clock)
         self._counts = Counts()
         self._seconds = 0.0
         self._warned: set[type] = set()
@@ -208,6 +208,20 @@ class ByteTier(Tier):
     def invalidate(self, what: Invalidation) -> int:
         """Drop all that matches, in every process, and refuse puts under older leases."""
         return self.store.invalidate(what)
+
+    def resize(self, capacity_bytes: int) -> None:
+        """Change this process's bound; what no longer fits is evicted."""
+        self.capacity_bytes = capacity_bytes
+        if self.store.usage()[0] > capacity_bytes:
+            self._evict(0)
+
+    def sweep(self) -> int:
+        """Remove what is past its grace, for all processes. O(entries)."""
+        now = self._clock.now()
+        expired = [info.key.digest for info in self.store.scan() if info.expires_at <= now]
+        self.store.evict_many(expired)
+        self._counts.add("expirations", len(expired))
+        return len(expired)
 
     def position(self) -> int | None:
         """Return where the store's journal stands."""

@@ -16,6 +16,8 @@ from infercache.tiers.handing import handing
 from infercache.tiers.sizing import ENTRY_OVERHEAD_BYTES, size_of
 from infercache.tiers.spaces import Spaces
 
+_PUTS_A_SWEEP = 64
+
 Demote = Callable[[list[tuple[Key, Entry]]], None]
 
 
@@ -53,6 +55,7 @@ class MemoryTier(Tier):
         native_clock = None if clock is None or isinstance(clock, SystemClock) else clock.now
         self.table = Table(capacity_bytes, capacity_entries, policy, clock=native_clock)
         self._writing = fork_safe_lock()
+        self._puts = 0
 
     @property
     def by_reference(self) -> bool:
@@ -86,6 +89,7 @@ class MemoryTier(Tier):
             self.table.remove(key.digest)
             return Outcome.TOO_LARGE
         with self._writing:
+            self._sweep_some()
             if self.demote is not None:
                 self._make_room(key.digest, size, entry.cost_s)
             kept = self.table.put(
@@ -101,6 +105,12 @@ class MemoryTier(Tier):
                 entry.tags,
             )
         return Outcome.KEPT if kept else Outcome.NOT_ADMITTED
+
+    def _sweep_some(self) -> None:
+        """Look at some entries now and then, so that expired ones leave without being asked for."""
+        self._puts += 1
+        if self._puts % _PUTS_A_SWEEP == 0:
+            self.table.sweep(2 * _PUTS_A_SWEEP)
 
     def _make_room(self, digest: bytes, size: int, cost_s: float) -> None:
         """Choose, demote, forget, in that order: no value is ever in neither tier."""
@@ -145,6 +155,10 @@ class MemoryTier(Tier):
                 self.demote([item for item in items if item is not None])
             self.table.resize(capacity_bytes)
             self.capacity_bytes = capacity_bytes
+
+    def sweep(self) -> int:
+        """Remove what is past its grace. O(entries)."""
+        return len(self.table.sweep(len(self.table)))
 
     def scan(self) -> Iterator[RecordInfo]:
         """Yield what is held, without touching it."""

@@ -206,6 +206,14 @@ class WriteBackTier(Tier):
         self.flush()
         return self.inner.scan()
 
+    def resize(self, capacity_bytes: int) -> None:
+        """Change the inner tier's bound."""
+        self.inner.resize(capacity_bytes)
+
+    def sweep(self) -> int:
+        """Remove from the inner tier what is past its grace."""
+        return self.inner.sweep()
+
     def stats(self) -> TierStats:
         """Return the inner tier's statistics with "queued" and "lost" added."""
         stats = self.inner.stats()
