@@ -5,8 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+NATIVE_POLICIES: tuple[str, ...]
+
 class Table:
-    """Bounded map from 16-byte keys to live values; the memory tier and every tier's ledger."""
+    """Bounded map from 16-byte keys to live values; the memory tier and every tier's ledger.
+
+    Charged bytes and entries are never above the capacity, at no instant. Keys are compared and
+    hashed without Python's help, and no Python code runs while the table is locked (but for a
+    policy written in Python), so that every method may be called from any thread, and from
+    destructors. `put`, `get` and their like are O(1); what one put must evict is its cost.
+
+    An entry is fresh until `expires_at`, may be read as stale until `stale_until`, and is
+    removed on sight after that. Times are seconds since the epoch by the machine's clock, or by
+    `clock`, which is called outside the lock and only while some entry can expire.
+
+    Args:
+        capacity_bytes: Bound on the sum of sizes; None for none.
+        capacity_entries: Bound on the number of entries; None for none.
+        policy: A registered name, a subclass of `Policy`, or one of its instances.
+        clock: Replaces the machine's clock.
+
+    Raises:
+        SettingError: an unknown policy.
+        ValueError: a capacity that is no whole number from 0.
+    """
 
     def __init__(
         self,
@@ -16,10 +38,25 @@ class Table:
         *,
         clock: Callable[[], float] | None = None,
     ) -> None: ...
-    def get(self, key: bytes, default: Any = None, /) -> Any: ...
-    def get_many(self, keys: Sequence[bytes], default: Any = None) -> list[Any]: ...
-    def read(self, key: bytes, beta: float = 0.0) -> tuple[Any, ...] | None: ...
-    def peek(self, key: bytes) -> tuple[Any, ...] | None: ...
+    def get(self, key: bytes, default: Any = None, /) -> Any:
+        """Return the value if it is fresh, else the default. Counted, and told to the policy."""
+
+    def get_many(self, keys: Sequence[bytes], default: Any = None) -> list[Any]:
+        """Do `get` for each key, at one instant."""
+
+    def read(self, key: bytes, beta: float = 0.0) -> tuple[Any, ...] | None:
+        """Return what may still be used, counted and told to the policy; None for a miss.
+
+        `(state, value, size, cost, version, created_at, expires_at, stale_until, tags)`; state
+        is 0 for fresh, 1 for fresh but due to be computed early by this caller, 2 for stale.
+        The draw for 1 follows A. Vattani, F. Chierichetti, K. Lowenstein: Optimal probabilistic
+        cache stampede prevention, VLDB 2015; it is made only where the entry expires and beta
+        is above 0.
+        """
+
+    def peek(self, key: bytes) -> tuple[Any, ...] | None:
+        """Return the same fields and the group as a tenth; nothing is counted, told or removed."""
+
     def put(
         self,
         key: bytes,
@@ -32,22 +69,90 @@ class Table:
         stale_until: float = ...,
         group: int = 0,
         tags: tuple[str, ...] = (),
-    ) -> bool: ...
-    def put_many(self, items: Sequence[tuple[Any, ...]]) -> list[bool]: ...
-    def remove(self, key: bytes) -> bool: ...
-    def remove_many(self, keys: Sequence[bytes]) -> int: ...
-    def remove_where(self, group: int | None = None, tag: str | None = None) -> list[bytes]: ...
-    def touch(self, key: bytes) -> bool: ...
-    def pin(self, key: bytes) -> bool: ...
-    def unpin(self, key: bytes) -> bool: ...
-    def choose(self, size: int, entries: int = 1, key: bytes | None = None, cost: float = 0.0) -> list[bytes] | None: ...
-    def forget(self, keys: Sequence[bytes]) -> int: ...
-    def keep(self, keys: Sequence[bytes]) -> int: ...
-    def resize(self, capacity_bytes: int | None = None, capacity_entries: int | None = None) -> list[bytes]: ...
-    def sweep(self, limit: int = 1000) -> list[bytes]: ...
-    def clear(self) -> None: ...
-    def stats(self) -> dict[str, int | float | str]: ...
-    def check(self) -> list[str]: ...
+    ) -> bool:
+        """Keep a value, evicting others if need be; replacing one counts as a use of it.
+
+        Entries that are pinned or leaving are not evicted. False: there is no room even without
+        all others; then nothing is evicted, and nothing is left under the key, so that no older
+        value survives. `stale_until` is at least `expires_at`. A pin on the key stays.
+
+        Raises:
+            ValueError: a cost that is negative or not finite, or a time that is NaN.
+            Exception: what a policy in Python raised; then nothing is left under the key.
+        """
+
+    def put_many(self, items: Sequence[tuple[Any, ...]]) -> list[bool]:
+        """Put tuples of `put`'s arguments, in order; all after the value may be left out."""
+
+    def remove(self, key: bytes) -> bool:
+        """Remove an entry, even if it is pinned."""
+
+    def remove_many(self, keys: Sequence[bytes]) -> int:
+        """Remove entries, even pinned ones; return how many were there."""
+
+    def remove_where(self, group: int | None = None, tag: str | None = None) -> list[bytes]:
+        """Remove the entries of a group, or with a tag, or both. O(entries)."""
+
+    def touch(self, key: bytes) -> bool:
+        """Tell the policy of a use, without counting a hit."""
+
+    def pin(self, key: bytes) -> bool:
+        """Keep an entry from being evicted until `unpin` was called as often as `pin`."""
+
+    def unpin(self, key: bytes) -> bool:
+        """Take one pin back; False if there is none. The last one counts as a use."""
+
+    def choose(
+        self, size: int, entries: int = 1, key: bytes | None = None, cost: float = 0.0
+    ) -> list[bytes] | None:
+        """Return what must leave so that such an entry fits, marked as leaving, yet readable.
+
+        None if there cannot be room. `key` is the key that will be put: what it has now is
+        credited, and never chosen. Each call chooses anew: what leaves already is charged until
+        it is forgotten, for the caller that chose it. End with `forget` or `keep`.
+        """
+
+    def victims(self, size: int) -> list[bytes]:
+        """Choose entries of at least `size` bytes in all, or all that may leave; as `choose`."""
+
+    def forget(self, keys: Sequence[bytes]) -> int:
+        """Drop those that are still leaving; a put or a pin meanwhile cleared the mark."""
+
+    def keep(self, keys: Sequence[bytes]) -> int:
+        """Let those that are still leaving stay, as the next to leave, in the same order."""
+
+    def resize(
+        self, capacity_bytes: int | None = None, capacity_entries: int | None = None
+    ) -> list[bytes]:
+        """Set both bounds; return what was evicted, leaving entries first.
+
+        Raises:
+            ValueError: what is pinned alone is more; nothing changed then.
+        """
+
+    def sweep(self, limit: int = 1000) -> list[bytes]:
+        """Look at up to `limit` slots, on from where it stopped; return what it removed as past."""
+
+    def clear(self) -> int:
+        """Remove everything, pinned entries too; return how many there were."""
+
+    def entries(self) -> list[tuple[Any, ...]]:
+        """Return one row an entry, in no order, without the value.
+
+        `(key, size, cost, version, created_at, expires_at, stale_until, group, tags)`.
+        """
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts, accounts and bounds.
+
+        hits, misses, puts, evictions, expirations, rejected, removed, entries, bytes, pinned,
+        held_entries and held_bytes (pinned or leaving), memory_bytes and memory_bytes_per_entry
+        (the table's own), capacity_bytes, capacity_entries, policy.
+        """
+
+    def check(self) -> list[str]:
+        """Recompute all accounts, the policy's too; return one sentence a fault. O(entries)."""
+
     def __len__(self) -> int: ...
     def __contains__(self, key: bytes) -> bool: ...
     def __iter__(self) -> Iterator[bytes]: ...
