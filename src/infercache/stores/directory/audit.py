@@ -63,9 +63,12 @@ def _audit(index: Index, txn: Any, problems: list[str]) -> list[tuple[bytes, byt
         size_bytes += rows.row_charge(row)
         groups = _groups(row)
         listed += len(groups)
-        for group in groups:
-            if not txn.cursor(index.members).set_key_dup(group, digest):
-                problems.append(f"record {bytes(digest).hex()}: not listed in group {group.hex()}")
+        cursor = txn.cursor(index.members)
+        problems += [
+            f"record {bytes(digest).hex()}: not listed in group {group.hex()}"
+            for group in groups
+            if not cursor.set_key_dup(group, digest)
+        ]
         if txn.get(rows.row_space(row), None, index.spaces) is None:
             problems.append(f"record {bytes(digest).hex()}: its key space has no name")
         if row[1] & rows.IN_FILE:

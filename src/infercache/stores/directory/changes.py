@@ -12,6 +12,7 @@ from infercache.key import Key
 from infercache.stores.base import Change, Invalidation
 from infercache.stores.directory import rows
 from infercache.stores.directory.index import ACCOUNT_KEY, Index
+from infercache.stores.directory.prepare import Prepared
 from infercache.stores.directory.rows import FilePart
 
 KINDS = ("put", "replace", "evict", "touch", "invalidate")
@@ -45,32 +46,39 @@ class Changes:
         self._journal_length = journal_length
         self._lines: list[tuple[Any, ...]] = []
         self.account = rows.decode_account(txn.get(ACCOUNT_KEY))
+        self._size_before = self.account.size_bytes
         self.doomed: list[tuple[bytes, FilePart]] = []
+        self.spaces: list[bytes] = []
         self.loud = False
+
+    @property
+    def grew(self) -> bool:
+        """Whether the store is charged more than before."""
+        return self.account.size_bytes > self._size_before
 
     def get(self, digest: bytes) -> bytes | None:
         """Return a record's row as this transaction sees it."""
         row: bytes | None = self._txn.get(digest, None, self._index.records)
         return row
 
-    def put(self, key: Key, row: bytes, tags: Sequence[str], space: bytes) -> None:
+    def put(self, record: Prepared) -> None:
         """Write a record, replacing the one under its key."""
-        index, txn, digest = self._index, self._txn, key.digest
-        known = self.get(digest)
+        index, put, digest, space = self._index, self._txn.put, record.key.digest, record.space
+        known = self._txn.get(digest, None, index.records)
         if known is not None:
             self._forget(digest, known, keep_space=space)
-        txn.put(digest, row, True, True, False, index.records)
-        txn.put(space, rows.encode_space(key), True, False, False, index.spaces)
-        txn.put(space, digest, True, True, False, index.members)
-        for tag in tags:
-            txn.put(rows.tag_id(tag), digest, True, True, False, index.members)
-        charge = rows.row_charge(row)
-        self.account.size_bytes += charge
+        put(digest, record.row, True, True, False, index.records)
+        if space not in index.known_spaces:
+            put(space, rows.encode_space(record.key), True, False, False, index.spaces)
+            self.spaces.append(space)
+        put(space, digest, True, True, False, index.members)
+        for tag in record.tags:
+            put(rows.tag_id(tag), digest, True, True, False, index.members)
+        self.account.size_bytes += record.charge
         self.account.entries += 1
         kind = PUT if known is None else REPLACE
         self.loud |= known is not None
-        _, _, _, _, expires_at = rows.HEAD.unpack_from(row)
-        self._lines.append((kind, digest, charge, rows.row_cost(row), expires_at))
+        self._lines.append((kind, digest, record.charge, record.cost_s, record.expires_at))
 
     def evict(self, digest: bytes) -> int:
         """Delete a record to make room, and return the bytes that frees; 0 if it is not there."""

@@ -12,12 +12,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
 
 from infercache.errors import StoreUnavailableError
-from infercache.stores.directory.layout import FILE_MODE, Layout, translate
+from infercache.stores.directory.layout import (
+    FILE_MODE,
+    Layout,
+    keeps_reserved_blocks,
+    locked,
+)
 from infercache.stores.directory.rows import Account, decode_account
 
 T = TypeVar("T")
@@ -27,6 +33,7 @@ ALIVE_CHECK_S = 0.05
 _MAX_READERS = 2048
 _LOCK_FILE_BYTES = 64 * (_MAX_READERS + 8)
 _SPARE_READS = 8
+_MOST_GROWTH_BYTES = 64 << 20
 _BROKEN = (lmdb.PanicError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)
 
 
@@ -35,7 +42,7 @@ class Index:
 
     Args:
         layout: Where it lies.
-        map_bytes: Address space reserved at first; it doubles whenever the index outgrows it.
+        map_bytes: Size of the map at first; it grows whenever the index fills it.
         read_only: Open without writing anything, not even locks.
         durable: Flush to the device at each commit.
     """
@@ -46,15 +53,24 @@ class Index:
         self.references = 0
         self.abandoned = False
         self.written = False
+        self.before_first_write: Callable[[], None] | None = None
+        # Key spaces whose names are known to be in the index; names are never deleted from it.
+        self.known_spaces: set[bytes] = set()
         self.write_lock = threading.Lock()
         self._gate = threading.Condition(threading.Lock())
         self._active = 0
         self._blocked = False
+        # Writing through the map makes a commit three times cheaper, but a page for which the
+        # full file system has no block kills the process: only where blocks can be reserved.
+        self._through_map = not read_only and keeps_reserved_blocks(layout.root)
+        map_bytes = max(map_bytes, _file_bytes(layout))
         if not read_only:
-            _reserve_lock_file(layout)
+            _reserve(layout.lock, _LOCK_FILE_BYTES)
         self.env = lmdb.open(
             str(layout.index),
-            map_size=max(map_bytes, _file_bytes(layout)),
+            map_size=map_bytes,
+            writemap=self._through_map,
+            map_async=self._through_map and not durable,
             readonly=read_only,
             lock=not read_only,
             create=not read_only,
@@ -67,8 +83,15 @@ class Index:
             max_readers=_MAX_READERS,
             max_spare_txns=_SPARE_READS,
         )
-        self._open_databases()
+        try:
+            if self._through_map:
+                _reserve(layout.data, map_bytes)
+            self._open_databases()
+        except BaseException:
+            self.env.close()
+            raise
         stat = os.stat(layout.data)
+        self._data = str(layout.data)
         self._identity = (stat.st_dev, stat.st_ino)
         self._alive_until = 0.0
 
@@ -132,13 +155,16 @@ class Index:
         that leaves it aborts the transaction.
         """
         with self.write_lock:
+            if self.before_first_write is not None:
+                self.before_first_write()
+                self.before_first_write = None
             while True:
                 try:
                     return self._write_once(body)
                 except lmdb.MapFullError:
-                    self._resize(2 * self.env.info()["map_size"])
+                    self._grow()
                 except lmdb.MapResizedError:
-                    self._resize(0)
+                    self._adopt()
 
     def _write_once(self, body: Callable[[Any], T]) -> T:
         self._enter()
@@ -163,7 +189,7 @@ class Index:
             # must be there again when the caller leaves, whatever happens meanwhile.
             self._leave()
             try:
-                self._resize(0)
+                self._adopt()
             finally:
                 with self._gate:
                     self._active += 1
@@ -172,8 +198,28 @@ class Index:
             self.env.reader_check()
             return self.env.begin(buffers=buffers)
 
+    def _grow(self) -> None:
+        """Make the map larger; other processes notice at their next transaction."""
+        size = int(self.env.info()["map_size"])
+        with locked(self.layout.open_lock):
+            wanted = max(size + min(size, _MOST_GROWTH_BYTES), _file_bytes(self.layout))
+            if self._through_map:
+                _reserve(self.layout.data, wanted)
+            self._resize(wanted)
+
+    def _adopt(self) -> None:
+        """Make the map as large as another process made it.
+
+        Opening and resizing cut the file to the size of the map, so both happen under the lock
+        and never with less than what the file has.
+        """
+        if not self._through_map:
+            self._resize(0)
+            return
+        with locked(self.layout.open_lock):
+            self._resize(_file_bytes(self.layout))
+
     def _resize(self, map_bytes: int) -> None:
-        """Set the map's size, 0 for the size that another process gave it."""
         with self._gate:
             while self._blocked:
                 self._gate.wait()
@@ -211,7 +257,7 @@ class Index:
         if clock < self._alive_until and not now:
             return True
         try:
-            stat = os.stat(self.layout.data)
+            stat = os.stat(self._data)
         except OSError:
             return False
         self._alive_until = clock + ALIVE_CHECK_S
@@ -236,13 +282,11 @@ class Index:
         return isinstance(error, _BROKEN)
 
 
-def _reserve_lock_file(layout: Layout) -> None:
-    """Give the lock file its blocks now: touching a hole on a full file system kills the process."""
-    fd = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+def _reserve(path: Path, size: int) -> None:
+    """Give a mapped file its blocks now: touching a hole on a full file system kills."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
-        os.posix_fallocate(fd, 0, _LOCK_FILE_BYTES)
-    except OSError as error:
-        raise translate(error, layout.root) from error
+        os.posix_fallocate(fd, 0, size)
     finally:
         os.close(fd)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -150,19 +151,43 @@ def is_writable(root: Path) -> bool:
     return os.access(root, os.W_OK | os.X_OK)
 
 
-def is_volatile(root: Path) -> bool:
-    """Return whether the directory lies on tmpfs or ramfs, which a reboot empties."""
+def file_system(root: Path) -> str:
+    """Return the type of the file system that a path lies on, such as "ext4"; "" if unknown."""
     try:
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
     except OSError:
-        return False
-    best, volatile = "", False
+        return ""
+    best, kind = "", ""
     for line in lines:
         left, _, right = line.partition(" - ")
         mount = left.split(" ")[4]
-        if len(mount) >= len(best) and (root.is_relative_to(mount)):
-            best, volatile = mount, right.split(" ")[0] in ("tmpfs", "ramfs")
-    return volatile
+        if len(mount) >= len(best) and root.is_relative_to(mount):
+            best, kind = mount, right.split(" ")[0]
+    return kind
+
+
+def is_volatile(root: Path) -> bool:
+    """Return whether the directory lies in memory, which a reboot empties."""
+    return file_system(root) in ("tmpfs", "ramfs")
+
+
+def keeps_reserved_blocks(root: Path) -> bool:
+    """Return whether blocks that were allocated once can always be written again.
+
+    Not so where a file system writes each change to a new place.
+    """
+    return file_system(root) in ("ext2", "ext3", "ext4", "xfs", "tmpfs")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an advisory lock on a file, against other processes and other threads."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager

@@ -9,37 +9,38 @@ one that is damaged is set aside and rebuilt from the value files.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
+import functools
 import json
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from infercache.forks import forget_in_child
 from infercache.stores.directory import recovery
+from infercache.stores.directory.audit import sweep
 from infercache.stores.directory.index import Index
 from infercache.stores.directory.layout import (
     FILE_MODE,
     Layout,
     is_writable,
+    locked,
     prepare,
     replace_file,
 )
+from infercache.stores.directory.values import Values
 
 _guard = threading.Lock()
 _indexes: dict[Path, Index] = {}
 _users: dict[Path, int] = {}
-# Environments of the parent process: a child must neither use nor close them.
 _inherited: list[Any] = []
-_hooked = False
 
 
 def acquire(layout: Layout, *, map_bytes: int, read_only: bool, durable: bool) -> Index:
     """Return this process's environment for a directory, opening it if need be."""
     with _guard:
-        _hook_fork()
+        forget_in_child(_parent)
         index = _indexes.get(layout.root)
         if index is not None and not index.is_alive(now=True):
             _drop(layout.root, index)
@@ -71,14 +72,33 @@ def _open(layout: Layout, map_bytes: int, *, read_only: bool, durable: bool) -> 
     if read_only:
         return Index(layout, map_bytes, read_only=True, durable=False)
     prepare(layout)
-    with _locked(layout.open_lock):
-        rebuild = recovery.set_damaged_aside(layout, boot_id())
-        index = Index(layout, map_bytes, read_only=False, durable=durable)
-        if rebuild:
-            recovery.rebuild(index)
-        _users[layout.root] = _hold(layout.users_lock)
-        write_state(layout, clean=False)
+    with locked(layout.open_lock):
+        users = os.open(layout.users_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            alone = _try_alone(users)
+            unclean = recovery.read_state(layout).get("clean") is False
+            rebuild = recovery.set_damaged_aside(layout, boot_id())
+            index = Index(layout, map_bytes, read_only=False, durable=durable)
+            if rebuild:
+                recovery.rebuild(index)
+            if alone and unclean:
+                sweep(index, Values(layout), age_s=0.0)
+            fcntl.flock(users, fcntl.LOCK_SH)
+        except BaseException:
+            os.close(users)
+            raise
+        _users[layout.root] = users
+        index.before_first_write = functools.partial(write_state, layout, clean=False)
     return index
+
+
+def _try_alone(users: int) -> bool:
+    """Return whether no process has the directory open for writing, and hold that if so."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _drop(root: Path, index: Index, *, clean: bool = True) -> None:
@@ -96,13 +116,10 @@ def _drop(root: Path, index: Index, *, clean: bool = True) -> None:
 
 def _close_clean(index: Index, users: int) -> None:
     """Flush the index and say so, if no other process has it open."""
-    with _locked(index.layout.open_lock):
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        index.env.sync(True)
-        write_state(index.layout, clean=True)
+    with locked(index.layout.open_lock):
+        if _try_alone(users):
+            index.env.sync(True)
+            write_state(index.layout, clean=True)
 
 
 def boot_id() -> str:
@@ -120,34 +137,20 @@ def write_state(layout: Layout, *, clean: bool) -> None:
         replace_file(layout.state, json.dumps(state).encode(), durable=True)
 
 
-def _hold(path: Path) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    fcntl.flock(fd, fcntl.LOCK_SH)
-    return fd
+class _Parent:
+    """What a forked child holds of its parent's environments."""
+
+    def forget_parent(self) -> None:
+        """Set the parent's environments aside: a child must neither use nor close them."""
+        global _guard
+        _guard = threading.Lock()
+        _inherited.extend(_indexes.values())
+        for index in _indexes.values():
+            index.abandoned = True
+        for users in _users.values():
+            os.close(users)
+        _indexes.clear()
+        _users.clear()
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _hook_fork() -> None:
-    global _hooked
-    if not _hooked:
-        os.register_at_fork(after_in_child=_forget_parent)
-        _hooked = True
-
-
-def _forget_parent() -> None:
-    global _guard
-    _guard = threading.Lock()
-    _inherited.extend(_indexes.values())
-    for index in _indexes.values():
-        index.abandoned = True
-    _indexes.clear()
-    _users.clear()
+_parent = _Parent()

@@ -10,11 +10,12 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from infercache.stores.base import RecordInfo
+from infercache.stores.base import Record, RecordInfo
 from infercache.stores.directory import rows
 from infercache.stores.directory.changes import Changes
 from infercache.stores.directory.index import Index
 from infercache.stores.directory.layout import Layout
+from infercache.stores.directory.prepare import Prepared
 from infercache.stores.directory.rows import FilePart
 from infercache.stores.directory.values import Values, read_trailer
 
@@ -40,7 +41,7 @@ def set_damaged_aside(layout: Layout, boot_id: str) -> bool:
         return any(layout.values.iterdir())
     state = read_state(layout)
     problems = size_problems(layout)
-    if not problems and state and not state.get("clean") and state.get("boot_id") != boot_id:
+    if not problems and state.get("clean") is not True and state.get("boot_id") != boot_id:
         problems = page_problems(layout)
     if not problems:
         return False
@@ -72,8 +73,10 @@ def _last_page(page: bytes) -> tuple[int, int] | None:
 
 def page_problems(layout: Layout) -> list[str]:
     """Return what is structurally wrong with the index, found without opening it."""
-    from lmdb.verify import VerifyError, verify
-
+    try:
+        from lmdb.verify import VerifyError, verify
+    except ImportError:
+        return [f"{layout.data} cannot be inspected: this needs lmdb 3 or newer"]
     try:
         return [str(problem) for problem in verify(str(layout.data), subdir=False)]
     except (VerifyError, struct.error, ValueError, IndexError) as error:
@@ -86,15 +89,14 @@ def rebuild(index: Index) -> int:
     for info, file in known:
         key = info.key
         space = rows.space_id(key.scope, key.namespace, key.version)
-        charge = rows.file_charge(file.file_bytes)
-        row = rows.encode_row(info, space, charge, file, b"")
-        index.write(functools.partial(_add, index, info, row, space))
+        record = Prepared(Record(info, ()), space, file, b"")
+        index.write(functools.partial(_add, index, record))
     return len(known)
 
 
-def _add(index: Index, info: RecordInfo, row: bytes, space: bytes, txn: Any) -> None:
+def _add(index: Index, record: Prepared, txn: Any) -> None:
     changes = Changes(index, txn, bytes(8), 1)
-    changes.put(info.key, row, info.tags, space)
+    changes.put(record)
     changes.finish()
 
 

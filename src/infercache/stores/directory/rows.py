@@ -190,4 +190,6 @@ class Account:
 
 def decode_account(row: bytes) -> Account:
     """Return the account in a row."""
-    return Account(*_ACCOUNT.unpack_from(row), rest=row[_ACCOUNT.size :])
+    account = Account(*_ACCOUNT.unpack_from(row))
+    account.rest = row[_ACCOUNT.size :]
+    return account

@@ -12,7 +12,6 @@ import mmap
 import os
 import struct
 import sys
-import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from infercache.forks import fork_safe_lock
 from infercache.key import Key
 from infercache.stores.base import Buffer, RecordInfo, Stored
 from infercache.stores.directory.layout import DIRECTORY_MODE, FILE_MODE, Layout
@@ -30,6 +30,7 @@ KEPT_MAPPINGS = 256
 # A file that is rewritten within one tick of the file system's clock keeps its times: what was
 # verified this soon after the last change is verified again on the next hit.
 SETTLE_NS = 20_000_000
+SWEEP_EVERY_S = 10.0
 
 _FOOT = struct.Struct("<II8s")
 _MAX_BUFFERS = 512
@@ -64,7 +65,8 @@ class Values:
         self._durable = durable
         self._kept = kept
         self._mappings: dict[str, _Mapping] = {}
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
+        self._sweep_at = 0.0
 
     def path(self, digest: bytes, serial: int) -> str:
         """Return where a value lies."""
@@ -99,6 +101,8 @@ class Values:
         A file of the wrong size is read, not mapped: touching pages beyond the end of a mapped
         file kills the process. A file that is truncated while a view of it is held still does.
         """
+        if time.monotonic() >= self._sweep_at:
+            self.forget_deleted()
         path = self.path(digest, file.serial)
         try:
             stat = os.stat(path)
@@ -145,7 +149,11 @@ class Values:
             os.unlink(path)
 
     def forget_deleted(self) -> None:
-        """Drop mappings whose files other processes deleted, so that their space is freed."""
+        """Drop mappings whose files other processes deleted, so that their space is freed.
+
+        Every read does so when the last time is ten seconds ago.
+        """
+        self._sweep_at = time.monotonic() + SWEEP_EVERY_S
         for path in list(self._mappings):
             if not os.path.exists(path):
                 self._forget(path)
