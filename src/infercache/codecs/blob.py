@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -138,8 +139,7 @@ def open_blob(buffer: Buffer, key: Key, codec_id: str, secret: bytes | None = No
     if not checksum.verify(view[:end], view[end:], secret):
         raise BlobError(f"the checksum of the blob of {key} does not match its bytes")
     tags = _parse(_read_tags, view[names_end : names_end + tags_bytes]) if tags_bytes else ()
-    header = BlobHeader(key, codec_id, *head[7:12], tags, body_bytes, secret is not None)
-    return Blob(header, view[start:end])
+    return Blob(_header(key, codec_id, head, tags), view[start:end])
 
 
 def peek_header(buffer: Buffer) -> BlobHeader:
@@ -159,7 +159,15 @@ def peek_header(buffer: Buffer) -> BlobHeader:
     scope, namespace, version, codec_id = _parse(_read_names, view[_HEAD.size : names_end])
     tags = _parse(_read_tags, view[names_end:tags_end]) if head[5] else ()
     key = Key(scope, namespace, version, head[12])
-    return BlobHeader(key, codec_id, *head[7:12], tags, head[6], head[2] == checksum.BLAKE3)
+    return _header(key, codec_id, head, tags)
+
+
+def _header(key: Key, codec_id: str, head: tuple[Any, ...], tags: tuple[str, ...]) -> BlobHeader:
+    version, cost_s, created_at, expires_at, stale_until = head[7:12]
+    return BlobHeader(
+        key, codec_id, version, cost_s, created_at, expires_at, stale_until, tags,
+        body_bytes=head[6], keyed=head[2] == checksum.BLAKE3,
+    )  # fmt: skip
 
 
 def _head(key: Key, names: bytes, entry: Entry, body_bytes: int, algorithm: int) -> bytes:
@@ -192,7 +200,7 @@ def _names(scope: str, namespace: str, version: str, codec_id: str) -> bytes:
         raise EncodeError(f"a name of the key is not valid Unicode: {error}") from error
 
 
-def _unpack(view: memoryview) -> tuple[int, ...]:
+def _unpack(view: memoryview) -> tuple[Any, ...]:
     """Return the fixed head after checking all that it can be checked for alone."""
     if len(view) < _HEAD.size:
         raise BlobError(f"the blob is truncated: {len(view)} bytes, a header has {_HEAD.size}")
@@ -218,9 +226,9 @@ def _bytes_of(buffer: Buffer) -> memoryview:
     return view.cast("B")
 
 
-def _parse(read: object, data: memoryview) -> tuple[str, ...]:
+def _parse(read: Callable[[memoryview], tuple[str, ...]], data: memoryview) -> tuple[str, ...]:
     try:
-        return read(data)  # type: ignore[operator,no-any-return]
+        return read(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BlobError(f"the names in the blob's header cannot be read: {error}") from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from infercache.codecs.base import Codec
 from infercache.errors import SettingError
 from infercache.registry import Registry
@@ -53,7 +55,7 @@ def make_codec(spec: str | Codec, setting: str = "codec") -> Codec:
     return Pipeline(codec, *(_load(TRANSFORMS, part, setting) for part in rest))
 
 
-def _load(registry: Registry, part: str, setting: str) -> object:
+def _load(registry: Registry, part: str, setting: str) -> Any:
     name, colon, text = part.partition(":")
     if name not in registry:
         raise SettingError(f"{setting}: {registry.unknown(name)}")
