@@ -59,9 +59,17 @@ class TierSpec(Protocol):
         deadline_s: Longest time that one operation of the tier may take, or None.
     """
 
-    name: str
-    ttl_s: float | str | None
-    deadline_s: float | str | None
+    @property
+    def name(self) -> str:
+        """The tier's name."""
+
+    @property
+    def ttl_s(self) -> float | str | None:
+        """Longest time that an entry stays."""
+
+    @property
+    def deadline_s(self) -> float | str | None:
+        """Longest time that one operation may take."""
 
     def open(self, around: Surroundings) -> Tier:
         """Open the tier."""
@@ -154,8 +162,11 @@ class Disk:
         Raises:
             StoreError: it cannot be used.
         """
-        path = Path(self.path).expanduser()
-        return _open_directory(self, path, around)
+        return _open_directory(self, self.directory(), around)
+
+    def directory(self) -> Path:
+        """Return where the blobs are."""
+        return Path(self.path).expanduser()
 
 
 @dataclass(frozen=True)
@@ -186,12 +197,14 @@ class SharedMemory:
         Raises:
             StoreError: it cannot be used.
         """
+        return _open_directory(self, self.directory(), around)
+
+    def directory(self) -> Path:
+        """Return where the blobs are."""
         if self.path is not None:
-            path = Path(self.path).expanduser()
-        else:
-            base = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
-            path = base / f"infercache-{os.getuid()}"
-        return _open_directory(self, path, around)
+            return Path(self.path).expanduser()
+        base = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
+        return base / f"infercache-{os.getuid()}"
 
 
 def _check_common(spec: Any) -> None:
