@@ -61,7 +61,8 @@ class Cache(Namespace):
             raise SettingError(f"digest={digest!r} is not one of {', '.join(_ALGORITHMS)}")
         made = make_terms(Terms(), terms)
         options = StackOptions(secret, clock or SystemClock())
-        stack = Stack(tiers or (Memory(),), options)
+        specs: tuple[TierSpec, ...] = tiers or (Memory(),)
+        stack = Stack(specs, options)
         super().__init__(stack, "default", scope=scope, algorithm=digest, terms=made)
 
     def namespace(
@@ -104,7 +105,7 @@ class Cache(Namespace):
             terms=make_terms(self.terms, terms),
         )
 
-    def invalidate(  # type: ignore[override]
+    def invalidate(
         self,
         key: Any = None,
         *,

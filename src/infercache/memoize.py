@@ -199,7 +199,8 @@ class Memoized:
 
     def cache_info(self) -> CacheInfo:
         """Return hits, misses and number of entries, as `functools.lru_cache` does."""
-        return self.space.info()
+        counts, entries = self.space.usage()
+        return CacheInfo(counts.hits, counts.misses, entries, counts.saved_s)
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Say which tier would answer this call, and why each of the others would not."""
@@ -208,7 +209,7 @@ class Memoized:
     def __repr__(self) -> str:
         return f"<memoized {self.__qualname__} in {self.space!r}>"
 
-    __qualname__: str  # type: ignore[assignment]
+    __qualname__: str
 
     def __reduce__(self) -> str:
         """Travel by name, as functions do."""

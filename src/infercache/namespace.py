@@ -16,6 +16,7 @@ from infercache.guards.negative import Failure
 from infercache.key import Key
 from infercache.keys.space import KeySpace
 from infercache.stack import Stack
+from infercache.stats import NamespaceStats
 from infercache.stores.base import Invalidation
 from infercache.units import parse_duration
 
@@ -106,7 +107,8 @@ class Namespace:
             KeySpaceError: it is a `Key` of another namespace or version.
         """
         if type(content) is not Key:
-            return self.keys.key(content)
+            made: Key = self.keys.key(content)
+            return made
         if (content.scope, content.namespace, content.version) != (
             self.scope,
             self.name,
@@ -258,9 +260,9 @@ class Namespace:
     # -- decorator -----------------------------------------------------------------------
 
     @overload
-    def memoize(self, function: Callable[..., V], /) -> Any: ...
+    def memoize(self, function: Callable[..., Any], /, **options: Any) -> Any: ...
     @overload
-    def memoize(self, /, **options: Any) -> Callable[[Callable[..., V]], Any]: ...
+    def memoize(self, /, **options: Any) -> Callable[[Callable[..., Any]], Any]: ...
     def memoize(self, function: Any = None, /, **options: Any) -> Any:
         """Return a decorator that keeps a function's results; see `infercache.memoize`."""
         from infercache.memoize import memoize
@@ -303,6 +305,19 @@ class Namespace:
     def explain(self, key: Any) -> Explanation:
         """Say which tier would answer for a key, and why each of the others would not."""
         return explain(self._stack.chain, self.key(key), self._stack.options.clock)
+
+    def usage(self) -> tuple[NamespaceStats, int]:
+        """Return this namespace's counts, and how many of its entries this process holds.
+
+        O(entries of this process's memory); with no memory tier, of the first tier.
+        """
+        counts = self._stack.counts.snapshot().get(self.name, NamespaceStats())
+        place = (self.scope, self.name, self.version)
+        entries = sum(
+            (info.key.scope, info.key.namespace, info.key.version) == place
+            for info in self._stack.tiers[0].scan()
+        )
+        return counts, entries
 
     def derive(self, name: str, version: str, terms: Mapping[str, Any]) -> Namespace:
         """Return a namespace of the same cache and scope, with some terms changed."""

@@ -83,7 +83,9 @@ class Stack:
         _close_at_exit(self)
 
     def _open(self) -> None:
-        around = Surroundings(self.options.clock, self.events, self.spaces, self.options.secret)
+        around = Surroundings(
+            self.options.clock, self.events, self.spaces, self.codecs, self.options.secret
+        )
         self.tiers = [protect(spec, around) for spec in self.specs]
         ttl_s = {
             spec.name: parse_duration(spec.ttl_s) for spec in self.specs if spec.ttl_s is not None

@@ -8,7 +8,8 @@ from infercache.events import Event, Events
 
 
 def test_listeners_hear_events_until_they_unsubscribe() -> None:
-    events, heard = Events(), []
+    events = Events()
+    heard: list[Event] = []
     stop = events.subscribe(heard.append)
     assert events
     events.emit(Event("hit", "memory"))
@@ -19,7 +20,8 @@ def test_listeners_hear_events_until_they_unsubscribe() -> None:
 
 
 def test_a_listener_that_raises_is_removed_and_reported_and_the_others_still_hear() -> None:
-    events, heard = Events(), []
+    events = Events()
+    heard: list[Event] = []
 
     def broken(event: Event) -> None:
         raise RuntimeError("no")

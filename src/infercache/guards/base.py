@@ -56,8 +56,8 @@ class Terms:
             raise SettingError("keep_exceptions is set: say in negative_ttl_s for how long")
 
 
-class Lease(Protocol):
-    """Permission to keep what is computed from now on; an invalidation voids it."""
+Lease = Any
+"""What a lookup hands out as permission to keep what is computed; its meaning is its own."""
 
 
 class Lookup(Protocol):
