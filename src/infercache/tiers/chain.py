@@ -246,7 +246,10 @@ class Chain:
     def _keep_coherent(self) -> None:
         """Apply what other processes replaced or invalidated. One memory read if nothing was."""
         for watch in self._watches:
-            self._guarded(watch.tier, watch.follow)
+            try:
+                watch.follow()
+            except StoreError as error:
+                self.outages.failed(watch.tier.name, error)
 
     # -- outages -------------------------------------------------------------------------
 
