@@ -51,8 +51,6 @@ def build_cache(settings: Resolved) -> Cache:
         )
     own = settings.section("")
     cache = {name: own.pop(name) for name in ("scope", "digest", "secret")}
-    if settings.origins["ttl_s"].value is None:
-        del own["ttl_s"]
     return Cache(*specs, **cache, **own)
 
 

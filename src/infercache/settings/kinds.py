@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infercache.errors import SettingError
 from infercache.settings.table import Setting
 from infercache.units import format_duration, format_size, parse_duration, parse_size
+
+T = TypeVar("T")
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
@@ -43,7 +45,7 @@ def _duration(value: Any) -> float:
     return _by_units(parse_duration, value)
 
 
-def _by_units(parse: Callable[[Any, str], Any], value: Any) -> Any:
+def _by_units(parse: Callable[[Any, str], T], value: Any) -> T:
     """Leave out the setting's name, which `parse_value` puts in front of every sentence."""
     try:
         return parse(value, "")
