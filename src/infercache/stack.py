@@ -10,6 +10,7 @@ import atexit
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from infercache.codecs.base import Codec
 from infercache.entry import Entry
 from infercache.errors import ClosedError, SettingError
 from infercache.events import Events
+from infercache.forks import fork_safe_lock
 from infercache.guards.engine import Guard
 from infercache.guards.machine_lock import MachineLock
 from infercache.guards.protected import protect
@@ -32,6 +34,8 @@ from infercache.tiers.memory import MemoryTier
 from infercache.tiers.spaces import Spaces
 from infercache.tiers.specs import Surroundings, TierSpec
 from infercache.units import parse_duration
+
+_STRIPES = 64
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Stack:
         self.counts = NamespaceCounts()
         self.spaces = Spaces()
         self.closed = False
+        self._stripes = [fork_safe_lock() for _ in range(_STRIPES)]
         self.codecs = dict(codecs or {})
         self._open()
         _close_at_exit(self)
@@ -128,10 +133,23 @@ class Stack:
             raise ClosedError("this cache was closed; open a new one")
 
     def put(self, items: Sequence[tuple[Key, Entry]]) -> list[bool]:
-        """Keep entries given by the user: newer than anything being computed for their keys."""
-        for key, _ in items:
-            self.guard.forget(Invalidation(digest=key.digest))
-        return self.chain.put_many(items)
+        """Keep entries given by the user: newer than anything being computed for their keys.
+
+        Puts of one key follow each other through all tiers, so that no two tiers end up with
+        different ones. A computation that began before the put was done is not kept after it.
+        """
+        whats = [Invalidation(digest=key.digest) for key, _ in items]
+        with ExitStack() as held:
+            for stripe in sorted({key.digest[0] % _STRIPES for key, _ in items}):
+                held.enter_context(self._stripes[stripe])
+            self._forget(whats)
+            kept = self.chain.put_many(items)
+            self._forget(whats)
+        return kept
+
+    def _forget(self, whats: Sequence[Invalidation]) -> None:
+        for what in whats:
+            self.guard.forget(what)
 
     def invalidate(self, what: Invalidation) -> int:
         """Void what is being computed, then drop what is kept; return how many entries went."""
