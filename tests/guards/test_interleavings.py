@@ -1,0 +1,324 @@
+"""Many requests and invalidations in every order: nobody is served what was invalidated."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infercache.clock import ManualClock
+from infercache.events import Events
+from infercache.guards.algorithm import Algorithm
+from infercache.guards.base import Terms
+from infercache.guards.effects import Call, Compute, Sleep, Steps, Wait
+from infercache.guards.flight import Work, inside
+from infercache.guards.job import Item, Job
+from infercache.guards.signal import Signal
+from infercache.key import Key
+from infercache.stores.base import Invalidation
+from infercache.testing.lookups import DictLookup
+
+Ready = Callable[[], bool]
+Task = Generator[Ready, None, None]
+KEYS = [Key("", "n", "v", bytes([i]) * 16) for i in range(3)]
+
+
+class FakeMachineLock:
+    """One lock table for several fake processes, each with its own counts."""
+
+    def __init__(self, owners: dict[bytes, FakeMachineLock]) -> None:
+        self.owners = owners
+        self.counts: dict[bytes, int] = {}
+
+    def try_acquire(self, digest: bytes) -> bool:
+        if self.owners.setdefault(digest, self) is not self:
+            return False
+        self.counts[digest] = self.counts.get(digest, 0) + 1
+        return True
+
+    def release(self, digest: bytes) -> None:
+        self.counts[digest] -= 1
+        if not self.counts[digest]:
+            del self.owners[digest]
+
+
+class Asleep:
+    """A request that polls: worth waking when a lock has moved."""
+
+    def __init__(self, owners: dict[bytes, FakeMachineLock]) -> None:
+        self._now = owners
+        self._then = dict(owners)
+
+    def __call__(self) -> bool:
+        return self._now != self._then
+
+
+class Pausing:
+    """Runs a call in a thread that stops at every `pause()` until the scheduler goes on."""
+
+    def __init__(self, run: Callable[[], Any]) -> None:
+        self._run = run
+        self._go = threading.Semaphore(0)
+        self._stopped = threading.Semaphore(0)
+        self.done = False
+        self.result: Any = None
+        self._thread = threading.Thread(target=self._main, daemon=True)
+        self._thread.start()
+
+    def _main(self) -> None:
+        self._go.acquire()
+        self.result = self._run()
+        self.done = True
+        self._stopped.release()
+
+    def pause(self) -> None:
+        self._stopped.release()
+        self._go.acquire()
+
+    def step(self) -> None:
+        self._go.release()
+        self._stopped.acquire()
+        if self.done:
+            self._thread.join()
+
+
+class World:
+    """Runs generators of the algorithm step by step, in an order that the test chooses."""
+
+    def __init__(self, processes: int) -> None:
+        clock = ManualClock()
+        self.lookup = DictLookup(clock, fenced=processes > 1)
+        self.lookup.pause = self._pause
+        self.owners: dict[bytes, FakeMachineLock] = {}
+        self.locks = [FakeMachineLock(self.owners) for _ in range(processes)]
+        self.guards = [
+            Algorithm(
+                self.lookup,
+                clock,
+                Events(),
+                lock if processes > 1 else None,  # type: ignore[arg-type]
+                self.lookup.drop,
+                lambda: 0.5,
+            )
+            for lock in self.locks
+        ]
+        self.truth = [0, 0, 0]
+        self.floor = [0, 0, 0]
+        self.computed: list[int] = []
+        self._writing: Pausing | None = None
+
+    def _pause(self) -> None:
+        if self._writing is not None:
+            self._writing.pause()
+
+    # -- what happens --------------------------------------------------------------------
+
+    def read(self, process: int, numbers: list[int]) -> Task:
+        """One request: what it returns is no older than the last invalidation before it."""
+        guard = self.guards[process]
+        floor = [self.floor[i] for i in numbers]
+
+        def compute(rows: list[int]) -> list[int]:
+            self.computed.extend(rows)
+            return [self.truth[i] for i in rows]
+
+        work: Work = guard.flights.open_work()
+        items = [Item(KEYS[i], i) for i in numbers]
+        job = Job(items, compute, False, Terms(), work)
+        try:
+            yield from self._perform(guard.resolve(job))
+        finally:
+            guard.flights.close_work(work)
+        served = [job.results[KEYS[i].digest] for i in numbers]
+        assert all(s >= f for s, f in zip(served, floor, strict=True)), (numbers, served, floor)
+
+    def invalidate(self, process: int, number: int) -> Task:
+        """The truth changes, and everybody must know of it when this returns."""
+        self.truth[number] += 1
+        truth = self.truth[number]
+        what = Invalidation(digest=KEYS[number].digest)
+        yield _ready
+        yield from self._perform(self.guards[process].forget(what))
+        yield _ready
+        self.lookup.invalidate(what, KEYS)
+        self.floor[number] = max(self.floor[number], truth)
+
+    def _perform(self, steps: Steps) -> Task:
+        try:
+            effect = steps.send(None)
+            while True:
+                outcome: Any = None
+                if isinstance(effect, Compute):
+                    token = inside.set(effect.work)
+                    outcome = effect.run()
+                    inside.reset(token)
+                    yield _ready
+                elif isinstance(effect, Call) and effect.name == "keep":
+                    outcome = yield from self._write(effect)
+                elif isinstance(effect, Call):
+                    yield _ready
+                    outcome = effect.run()
+                elif isinstance(effect, Wait):
+                    yield partial(_has_fired, effect.signal)
+                    outcome = True
+                else:
+                    assert isinstance(effect, Sleep)
+                    yield Asleep(self.owners)
+                effect = steps.send(outcome)
+        except StopIteration:
+            return
+        finally:
+            steps.close()
+
+    def _write(self, effect: Call) -> Generator[Ready, None, Any]:
+        pausing = Pausing(effect.run)
+        try:
+            while not pausing.done:
+                self._go_on(pausing)
+                yield _ready
+        finally:
+            while not pausing.done:  # a request that vanishes leaves its write to its end
+                self._go_on(pausing)
+        return pausing.result
+
+    def _go_on(self, pausing: Pausing) -> None:
+        self._writing = pausing
+        pausing.step()
+        self._writing = None
+
+    # -- in which order ------------------------------------------------------------------
+
+    def run(self, tasks: list[Task], choose: Callable[[int], int]) -> None:
+        """Run all tasks to their end; `choose(n)` picks the next of n, -k ends one early."""
+        polls = 0
+        alive: dict[Task, Ready] = dict.fromkeys(tasks, _ready)
+        while alive:
+            ready = [task for task, is_ready in alive.items() if is_ready()]
+            polls = 0 if ready else polls + 1
+            ready = ready or [task for task, is_ready in alive.items() if type(is_ready) is Asleep]
+            assert ready, "everybody waits for everybody"
+            assert polls < 100, "everybody polls for what nobody gives back"
+            pick = choose(len(ready))
+            task = ready[abs(pick) % len(ready)]
+            try:
+                if pick < 0:
+                    task.close()
+                    del alive[task]
+                else:
+                    alive[task] = next(task)
+            except StopIteration:
+                del alive[task]
+        for guard in self.guards:
+            assert len(guard.flights) == 0
+            assert len(guard.production.leases) == 0
+        assert not self.owners
+
+
+def _ready() -> bool:
+    return True
+
+
+def _has_fired(signal: Signal) -> bool:
+    return signal.fired
+
+
+def _round_robin() -> Callable[[int], int]:
+    turn = [0]
+
+    def choose(count: int) -> int:
+        turn[0] += 1
+        return turn[0] % count
+
+    return choose
+
+
+def _follow(prefix: list[int], taken: list[tuple[int, int]], count: int) -> int:
+    pick = prefix[len(taken)] if len(taken) < len(prefix) else 0
+    taken.append((pick, count))
+    return pick
+
+
+def _scripted(data: st.DataObject, may_cancel: bool) -> Callable[[int], int]:
+    left = [120]
+    rest = _round_robin()
+
+    def choose(count: int) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            return rest(count)
+        pick: int = data.draw(st.integers(0, count - 1))
+        cancel = may_cancel and data.draw(st.integers(0, 15)) == 0
+        return -pick - count if cancel else pick
+
+    return choose
+
+
+numbers_of_keys = st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True)
+requests = st.lists(numbers_of_keys, min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@settings(max_examples=250, deadline=None)
+@given(data=st.data())
+def test_nobody_is_served_what_was_invalidated_before_asking(
+    processes: int, data: st.DataObject
+) -> None:
+    """Requests of one or two processes, invalidations by either, writes that take a while."""
+    world = World(processes)
+    process = st.integers(0, processes - 1)
+    for _ in range(2):
+        tasks = [world.read(data.draw(process), n) for n in data.draw(requests)]
+        changed = data.draw(st.lists(st.integers(0, 2), max_size=3))
+        tasks += [world.invalidate(data.draw(process), number) for number in changed]
+        world.run(tasks, _scripted(data, may_cancel=False))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_requests_that_vanish_at_any_point_leave_nothing_behind(
+    processes: int, data: st.DataObject
+) -> None:
+    """A cancelled request hands over: the others end, and nothing stays locked or leased."""
+    world = World(processes)
+    process = st.integers(0, processes - 1)
+    tasks = [world.read(data.draw(process), n) for n in data.draw(requests)]
+    tasks.append(world.invalidate(data.draw(process), 0))
+    world.run(tasks, _scripted(data, may_cancel=True))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_every_key_is_computed_once_in_any_order(processes: int, data: st.DataObject) -> None:
+    world = World(processes)
+    process = st.integers(0, processes - 1)
+    asked = data.draw(requests)
+    tasks = [world.read(data.draw(process), numbers) for numbers in asked]
+    world.run(tasks, _scripted(data, may_cancel=False))
+    assert sorted(world.computed) == sorted({i for numbers in asked for i in numbers})
+
+
+def test_all_orders_of_one_request_and_one_invalidation() -> None:
+    """Exhaustively: each of the orders in which the two can interleave, up to the last step."""
+    orders = 0
+    prefix: list[int] = []
+    while True:
+        taken: list[tuple[int, int]] = []
+        world = World(1)
+        tasks = [world.read(0, [0]), world.invalidate(0, 0)]
+        world.run(tasks, partial(_follow, prefix, taken))
+        world.run([world.read(0, [0])], lambda count: 0)
+        orders += 1
+        while taken and taken[-1][0] == taken[-1][1] - 1:
+            taken.pop()
+        if not taken:
+            break
+        prefix = [pick for pick, _ in taken]
+        prefix[-1] += 1
+    assert orders > 50
