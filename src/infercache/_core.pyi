@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from typing_extensions import Buffer
 
 NATIVE_POLICIES: tuple[str, ...]
 
@@ -156,3 +159,97 @@ class Table:
     def __len__(self) -> int: ...
     def __contains__(self, key: bytes) -> bool: ...
     def __iter__(self) -> Iterator[bytes]: ...
+
+def xxh3_128(data: Buffer, seed: int = 0) -> bytes:
+    """Return the 16 bytes of XXH3-128 (canonical, big-endian) of a contiguous buffer."""
+
+def blake3(data: Buffer, key: bytes | None = None, length: int = 32) -> bytes:
+    """Return `length` bytes of BLAKE3 of a contiguous buffer, keyed by 32 bytes if given."""
+
+class Hasher:
+    """Digest of bytes that come in pieces: "blake3" (32 bytes) or "xxh3" (16). Not thread-safe."""
+
+    def __init__(self, algorithm: str = "blake3", key: bytes | None = None) -> None: ...
+    def update(self, data: Buffer) -> None: ...
+    def digest(self) -> bytes: ...
+
+def chain_digest(parent: bytes, tokens: Buffer | list[int], block_tokens: int) -> list[bytes]:
+    """Return the digest of each full block: 16 bytes of BLAKE3(digest before || tokens as int64)."""
+
+def encode(
+    value: object, encode_other: Callable[[Any], Any] | None = None, name: str = "value"
+) -> bytes:
+    """Return the canonical encoding of a value."""
+
+class Digester:
+    """Digests of values in one key space. Immutable: thread-safe."""
+
+    def __init__(
+        self,
+        seed: bytes,
+        algorithm: str = "blake3",
+        encode_other: Callable[[Any], Any] | None = None,
+    ) -> None: ...
+    def digest(self, value: object, name: str = "value") -> bytes: ...
+
+class Generation:
+    """A counter in a memory-mapped file, shared by processes. Thread-safe.
+
+    Opens read-only where it cannot write. The file must not be truncated while it is open
+    (reading beyond its end kills the process); deleting or replacing it is safe.
+    """
+
+    seen: int
+    def __init__(self, path: str | os.PathLike[str]) -> None: ...
+    def load(self) -> int:
+        """Return the counter. Some ns, no system call."""
+    def bump(self) -> int:
+        """Add one, atomically over all processes, and return the new value."""
+
+class Memo:
+    """A function's results, found by the content of its arguments without running Python.
+
+    A call whose value is fresh in the table returns it. Every other call is
+    `slow(args, kwargs, digest, refresh_due)`: the digest is None where it was not or could not
+    be computed, and an early refresh (drawn here with `beta`) is due if `refresh_due`. Also a
+    descriptor, as functions are; attributes can be set, as `functools.update_wrapper` does.
+    Thread-safe.
+
+    Args:
+        table: Where values are looked up.
+        seed: `KeySpace.seed`.
+        algorithm: `KeySpace.algorithm`.
+        slow: Answers what is not in the table.
+        defaults: Of the last parameters.
+        nparams: Number of parameters; None if calls must be bound by `bind`.
+        gate: If its counter is not what was seen, calls are slow.
+        beta: Of the early refresh (XFetch); 0 for none.
+        encode_other: `infercache.keys.registry.encode_other`.
+        bind: `Arguments.bind`, for calls that cannot be bound natively.
+        names: Of all parameters.
+        positional_only: How many of them cannot be given by name.
+        ignored: Places of parameters that do not count.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        seed: bytes,
+        algorithm: str,
+        slow: Callable[[tuple[Any, ...], dict[str, Any], bytes | None, bool], Any],
+        defaults: tuple[Any, ...] = (),
+        nparams: int | None = None,
+        gate: Generation | None = None,
+        *,
+        beta: float = 0.0,
+        encode_other: Callable[[Any], Any] | None = None,
+        bind: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, ...]] | None = None,
+        names: tuple[str, ...] = (),
+        positional_only: int = 0,
+        ignored: tuple[int, ...] = (),
+    ) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __get__(self, instance: object, owner: type | None = None) -> Any: ...
+    def __getattr__(self, name: str) -> Any: ...
+    def digest(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> bytes:
+        """Return what a call is looked up by: `KeySpace.digest(Arguments.values(args, kwargs))`."""
