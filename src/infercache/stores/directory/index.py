@@ -109,7 +109,10 @@ class Index:
                 # Positions start at the time of creation, so that no lease taken from an index
                 # that stood here before can be younger than this one.
                 start = time.time_ns() // 1000
-                txn.put(ACCOUNT_KEY, Account(sequence=start, fence_floor=start).encode())
+                txn.put(
+                    ACCOUNT_KEY,
+                    Account(sequence=start, last_fence=start, fence_floor=start).encode(),
+                )
         if create:
             self.env.reader_check()
 
