@@ -1,0 +1,1 @@
+"""The command `infercache`: one file a command, `main` to start them."""
