@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from infercache.codecs.base import Buffer
 from infercache.errors import BlobError
 
@@ -17,11 +20,13 @@ class Writer:
         tagged: Whether the tree holds anything that plain msgpack does not carry.
         careful: Whether integers and strings are looked at one by one, because one of them
             is too large for msgpack or not valid Unicode.
+        replace: What is written in place of an array, tensor or other object; None for itself.
     """
 
-    __slots__ = ("buffers", "careful", "size_bytes", "tagged")
+    __slots__ = ("buffers", "careful", "replace", "size_bytes", "tagged")
 
-    def __init__(self, careful: bool = False) -> None:
+    def __init__(self, careful: bool = False, replace: Callable[[Any], Any] | None = None) -> None:
+        self.replace = replace
         self.buffers: list[Buffer] = []
         self.size_bytes = 0
         self.tagged = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -56,8 +56,11 @@ class PlainCodec(Codec):
         Raises:
             EncodeError: a value of another type, or nested too deep.
         """
+        return self._encode(value)
+
+    def _encode(self, value: Any, replace: Callable[[Any], Any] | None = None) -> Sequence[Buffer]:
         try:
-            tree, writer = _pack_tree(value)
+            tree, writer = _pack_tree(value, replace)
         except RecursionError as error:
             raise EncodeError("the value is nested too deep, or contains itself") from error
         head = _HEAD.pack(writer.tagged, len(tree))
@@ -83,13 +86,13 @@ class PlainCodec(Codec):
         return "PlainCodec(writable='copy')" if self._copy else "PlainCodec()"
 
 
-def _pack_tree(value: Any) -> tuple[bytes, Writer]:
-    writer = Writer()
+def _pack_tree(value: Any, replace: Callable[[Any], Any] | None) -> tuple[bytes, Writer]:
+    writer = Writer(replace=replace)
     try:
         return _pack(lower(value, writer)), writer
     except (OverflowError, UnicodeEncodeError):
         # An integer beyond 64 bits or a lone surrogate somewhere: rare, so looked for only now.
-        writer = Writer(careful=True)
+        writer = Writer(careful=True, replace=replace)
         return _pack(lower(value, writer)), writer
 
 

@@ -15,7 +15,7 @@ CODECS = Registry(
     {
         "auto": "infercache.codecs.plain:PlainCodec",
         "plain": "infercache.codecs.plain:PlainCodec",
-        "json": "infercache.codecs.json:JsonCodec",
+        "json": "infercache.codecs.readable:JsonCodec",
         "int8": "infercache.codecs.quantize:Int8Codec",
         "pickle": "infercache.codecs.trusted_pickle:PickleCodec",
     },

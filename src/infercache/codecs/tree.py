@@ -244,6 +244,8 @@ _LOWER: dict[type, Callable[[Any, Writer, int], Any]] = {
 
 
 def _lower_other(value: Any, writer: Writer, depth: int) -> Any:
+    if writer.replace is not None:
+        value = writer.replace(value)
     kind = type(value)
     if kind in _named_types:
         name, dump = _named_types[kind]
