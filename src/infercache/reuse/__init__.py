@@ -1,0 +1,1 @@
+"""What inference can skip, one kind of work a module."""

@@ -1,0 +1,1 @@
+"""Prompt prefixes: the attention keys and values of tokens that were seen before."""
