@@ -8,6 +8,7 @@ goes through the guards.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable
@@ -219,7 +220,12 @@ class Memoized:
 class AsyncMemoized(Memoized):
     """A memoised coroutine function."""
 
-    _is_coroutine_marker = getattr(inspect, "_is_coroutine_mark", None)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
+            inspect.markcoroutinefunction(self)
+        else:
+            self._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the kept result of this call, or compute and keep it."""

@@ -164,7 +164,7 @@ def test_a_closed_cache_says_so(tmp_path: Path) -> None:
 
 
 def test_a_pinned_entry_outlives_pressure() -> None:
-    with ic.Cache(ic.Memory("20KB")) as cache:
+    with ic.Cache(ic.Memory("20KB", policy="lru")) as cache:
         cache.put("keep", "x" * 1000)
         assert cache.pin("keep")
         for number in range(200):

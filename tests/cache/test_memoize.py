@@ -16,6 +16,9 @@ import infercache as ic
 from infercache.errors import SettingError, UnkeyableError
 
 
+_MODULE_CACHE = ic.Cache(ic.Memory("1MB"))
+
+
 @pytest.fixture
 def cache() -> Iterator[ic.Cache]:
     with ic.Cache(ic.Memory("10MB")) as opened:
@@ -120,51 +123,47 @@ def test_a_condition_decides_what_is_kept(cache: ic.Cache) -> None:
     assert calls == [-1, -1, 1]
 
 
+_CALLS: list[str] = []
+
+
 @dataclass(frozen=True)
-class Model:
+class Scorer:
     weight: int
 
-    def double(self, x: int) -> int:
-        return x * 2
+    @_MODULE_CACHE.memoize
+    def score(self, x: int) -> int:
+        _CALLS.append("score")
+        return self.weight * x
+
+    @classmethod
+    @_MODULE_CACHE.memoize
+    def name(cls) -> str:
+        _CALLS.append("name")
+        return cls.__name__
+
+    @_MODULE_CACHE.memoize
+    @classmethod
+    def qualified(cls) -> str:
+        return cls.__qualname__
+
+    @_MODULE_CACHE.memoize
+    @staticmethod
+    def twice(x: int) -> int:
+        _CALLS.append("twice")
+        return 2 * x
 
 
-def test_methods_classmethods_and_staticmethods(cache: ic.Cache) -> None:
-    calls: list[str] = []
-
-    @dataclass(frozen=True)
-    class Scorer:
-        weight: int
-
-        @cache.memoize
-        def score(self, x: int) -> int:
-            calls.append("score")
-            return self.weight * x
-
-        @classmethod
-        @cache.memoize
-        def name(cls) -> str:
-            calls.append("name")
-            return cls.__name__
-
-        @cache.memoize
-        @classmethod
-        def name2(cls) -> str:
-            return cls.__name__
-
-        @cache.memoize
-        @staticmethod
-        def twice(x: int) -> int:
-            calls.append("twice")
-            return 2 * x
-
+def test_methods_classmethods_and_staticmethods() -> None:
+    _MODULE_CACHE.clear()
+    _CALLS.clear()
     assert Scorer(2).score(3) == Scorer(2).score(3) == 6
     assert Scorer(5).score(3) == 15
-    assert Scorer.name() == Scorer(1).name() == Scorer.name2() == "Scorer"
+    assert Scorer.name() == Scorer(1).name() == Scorer.qualified() == "Scorer"
     assert Scorer.twice(4) == Scorer(1).twice(4) == 8
-    assert calls == ["score", "score", "name", "twice"]
+    assert _CALLS == ["score", "score", "name", "twice"]
     assert Scorer(2).score.invalidate(3) == 1
     Scorer(2).score(3)
-    assert calls[-1] == "score"
+    assert _CALLS[-1] == "score"
 
 
 def test_a_method_of_an_object_without_content_key_says_what_to_do(cache: ic.Cache) -> None:
@@ -177,6 +176,12 @@ def test_a_method_of_an_object_without_content_key_says_what_to_do(cache: ic.Cac
         Client().fetch(1)
 
 
+def is_coroutine_function(function: Any) -> bool:
+    if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
+        return inspect.iscoroutinefunction(function)
+    return asyncio.iscoroutinefunction(function)
+
+
 async def test_coroutine_functions_stay_coroutine_functions(cache: ic.Cache) -> None:
     calls: list[int] = []
 
@@ -186,7 +191,7 @@ async def test_coroutine_functions_stay_coroutine_functions(cache: ic.Cache) -> 
         await asyncio.sleep(0.01)
         return x + 1
 
-    assert inspect.iscoroutinefunction(fetch)
+    assert is_coroutine_function(fetch)
     assert list(await asyncio.gather(fetch(1), fetch(1), fetch(x=1))) == [2, 2, 2]
     assert calls == [1]
 
@@ -203,7 +208,7 @@ def test_generators_and_classes_are_refused_with_what_to_do(cache: ic.Cache) -> 
     with pytest.raises(SettingError, match="is an async generator"):
         cache.memoize(astream)
     with pytest.raises(SettingError, match="cannot decorate the class"):
-        cache.memoize(Model)
+        cache.memoize(Scorer)
     with pytest.raises(SettingError, match="decorates functions, not int"):
         cache.memoize(5)  # type: ignore[call-overload]
 
@@ -336,9 +341,6 @@ def test_threads_share_one_computation(cache: ic.Cache) -> None:
     for thread in threads:
         thread.join()
     assert calls == [1]
-
-
-_MODULE_CACHE = ic.Cache(ic.Memory("1MB"))
 
 
 @_MODULE_CACHE.memoize

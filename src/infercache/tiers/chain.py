@@ -62,6 +62,7 @@ class Chain:
         self._epochs = Epochs()
         self._gate = fork_safe_lock()
         self._watches = [JournalWatch(tier, self._forget_own) for tier in self._shared if self._own]
+        self._keep_coherent()
 
     # -- reading -------------------------------------------------------------------------
 

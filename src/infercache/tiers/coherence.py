@@ -38,10 +38,9 @@ class JournalWatch:
         with self._lock:
             # Read before the changes: what comes later raises it again.
             generation = store.generation()
-            if self._generation is None:
-                self._position = store.lease()
-            else:
-                self._apply(store, store.changes(self._position))
+            # At first, what is held here may already be out of date.
+            changes = None if self._generation is None else store.changes(self._position)
+            self._apply(store, changes)
             self._generation = generation
 
     def _apply(self, store: SharedStore, changes: Iterable[Change] | None) -> None:
