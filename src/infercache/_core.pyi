@@ -174,7 +174,7 @@ class Hasher:
     def digest(self) -> bytes: ...
 
 def chain_digest(parent: bytes, tokens: Buffer | list[int], block_tokens: int) -> list[bytes]:
-    """Return the digest of each full block: 16 bytes of BLAKE3(digest before || tokens as int64)."""
+    """Return for each full block 16 bytes of BLAKE3(digest before || tokens as int64)."""
 
 def encode(
     value: object, encode_other: Callable[[Any], Any] | None = None, name: str = "value"
