@@ -1,0 +1,54 @@
+//! Looking a value up for a caller that asks again, through another door, if it does not get it.
+
+use pyo3::prelude::*;
+
+use super::key::Key;
+use super::state::{Dropped, Freshness, State};
+use super::time::Now;
+use super::Table;
+
+/// What a lookup found.
+pub enum Recall {
+    /// The value, fresh.
+    Value(Py<PyAny>),
+    /// A fresh value, but this caller should compute it again already.
+    RefreshDue,
+    /// Nothing, or nothing fresh.
+    Nothing,
+}
+
+impl Table {
+    /// The fresh value of a key. Only then is the use counted and told to the policy: in the
+    /// other cases the caller comes back and is counted there.
+    #[inline]
+    pub fn recall(&self, py: Python<'_>, key: [u8; 16], beta: f64) -> PyResult<Recall> {
+        let key = Key::from_number(u128::from_le_bytes(key));
+        let now = self.now(py)?;
+        self.run(py, |state, dropped| match state.recall(key, beta, &now, dropped) {
+            Some((slot, Freshness::Fresh)) => {
+                Recall::Value(state.nodes.value(py, slot))
+            }
+            Some((_, Freshness::EarlyRefresh)) => Recall::RefreshDue,
+            Some((_, Freshness::Stale)) | None => Recall::Nothing,
+        })
+    }
+}
+
+impl State {
+    #[inline]
+    fn recall(
+        &mut self,
+        key: Key,
+        beta: f64,
+        now: &Now,
+        dropped: &mut Dropped,
+    ) -> Option<(u32, Freshness)> {
+        let slot = self.find_live(key, now, dropped)?;
+        let freshness = self.freshness(slot, beta, now);
+        if freshness == Freshness::Fresh {
+            self.counts.hits += 1;
+            self.note_use(slot);
+        }
+        Some((slot, freshness))
+    }
+}
