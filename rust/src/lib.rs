@@ -5,7 +5,9 @@ mod canonical;
 mod canonical_place;
 mod digest;
 mod generation;
+mod memo;
 mod policies;
+mod replay;
 mod table;
 
 use pyo3::prelude::*;
@@ -14,8 +16,11 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("NATIVE_POLICIES", policies::NAMES)?;
     module.add_class::<table::Table>()?;
+    table::add_methods(&module.py().get_type::<table::Table>())?;
     digest::register(module)?;
     canonical::register(module)?;
     generation::register(module)?;
+    module.add_class::<memo::Memo>()?;
+    module.add_function(wrap_pyfunction!(replay::replay, module)?)?;
     Ok(())
 }

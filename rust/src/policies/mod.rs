@@ -1,32 +1,32 @@
 //! What leaves: one trait, used by the live table and by replay alike.
 
-//mod arc;
+mod arc;
+mod climber;
 mod fifo;
-//mod frequency;
-//mod gdsf;
+mod gdsf;
 mod ghost;
-//mod heap;
-//mod lfu;
+mod heap;
+mod lfu;
 mod list;
 mod lru;
 mod python;
 mod s3fifo;
 mod sieve;
-//mod sketch;
-//mod wtinylfu;
+mod sketch;
+mod wtinylfu;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-//pub use arc::Arc;
+pub use arc::Arc;
 pub use fifo::Fifo;
-//pub use gdsf::Gdsf;
-//pub use lfu::Lfu;
+pub use gdsf::Gdsf;
+pub use lfu::Lfu;
 pub use lru::Lru;
 pub use python::{KeyForm, PythonPolicy};
 pub use s3fifo::S3Fifo;
 pub use sieve::Sieve;
-//pub use wtinylfu::WTinyLfu;
+pub use wtinylfu::WTinyLfu;
 
 /// What a policy knows of an entry.
 #[derive(Clone, Copy, Debug)]
@@ -120,12 +120,12 @@ macro_rules! with_native {
         match $name {
             "fifo" => { let $policy = p::Fifo::new(); $body }
             "lru" => { let $policy = p::Lru::new(); $body }
-            //"lfu" => { let $policy = p::Lfu::new(); $body }
+            "lfu" => { let $policy = p::Lfu::new(); $body }
             "sieve" => { let $policy = p::Sieve::new(); $body }
             "s3fifo" => { let $policy = p::S3Fifo::new($capacity); $body }
-            //"wtinylfu" => { let $policy = p::WTinyLfu::new($capacity); $body }
-            //"arc" => { let $policy = p::Arc::new($capacity); $body }
-            //"gdsf" => { let $policy = p::Gdsf::new(); $body }
+            "wtinylfu" => { let $policy = p::WTinyLfu::new($capacity); $body }
+            "arc" => { let $policy = p::Arc::new($capacity); $body }
+            "gdsf" => { let $policy = p::Gdsf::new(); $body }
             _ => $other,
         }
     }};
@@ -133,7 +133,8 @@ macro_rules! with_native {
 pub(crate) use with_native;
 
 /// Names of the native policies.
-pub const NAMES: [&str; 4] = ["fifo", "lru", "s3fifo", "sieve"];
+pub const NAMES: [&str; 8] =
+    ["arc", "fifo", "gdsf", "lfu", "lru", "s3fifo", "sieve", "wtinylfu"];
 
 /// A native policy by name.
 pub fn native(name: &str, capacity: Option<u64>) -> Option<Box<dyn Policy>> {

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::key::Key;
-use super::nodes::{Item, Node};
+use super::nodes::{Item, Node, Terms};
 use super::state::{Amount, Freshness, State};
 
 /// The arguments of one put.
@@ -64,7 +64,9 @@ pub fn item(
         return Err(PyValueError::new_err("expires_at and stale_until must not be NaN"));
     }
     let stale_until = stale_until.max(expires_at);
-    Ok(Item { value, size, cost, version, created_at, expires_at, stale_until, group, tags })
+    let terms =
+        Terms { size, cost, version, created_at, expires_at, stale_until, group, tags };
+    Ok(Item { value, terms })
 }
 
 /// Checks that tags are a tuple of exact `str`s, so that comparing them runs no foreign code.
@@ -104,22 +106,22 @@ pub struct Row {
 impl Row {
     /// Another reference to the entry in a slot.
     pub fn new(py: Python<'_>, state: &State, slot: u32, freshness: Freshness) -> Self {
-        Self { item: state.nodes.item(slot).share(py), freshness }
+        let terms = state.nodes.terms(slot).share(py);
+        Self { item: Item { value: state.nodes.value(py, slot), terms }, freshness }
     }
 
     /// `(state, value, size, cost, version, created_at, expires_at, stale_until, tags)`.
     pub fn to_tuple<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let item = self.item;
-        let tags = tuple_of(py, item.tags);
-        let state = self.freshness as u8;
-        let times = (item.created_at, item.expires_at, item.stale_until);
-        (state, item.value, item.size, item.cost, item.version, times.0, times.1, times.2, tags)
+        let Item { value, terms } = self.item;
+        let Terms { size, cost, version, created_at, expires_at, stale_until, .. } = terms;
+        let (state, tags) = (self.freshness as u8, tuple_of(py, terms.tags));
+        (state, value, size, cost, version, created_at, expires_at, stale_until, tags)
             .into_pyobject(py)
     }
 
     /// The same with the group as the tenth field.
     pub fn to_long_tuple<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let group = self.item.group.into_pyobject(py)?.into_any();
+        let group = self.item.terms.group.into_pyobject(py)?.into_any();
         let mut fields: Vec<Bound<'py, PyAny>> = self.to_tuple(py)?.iter().collect();
         fields.push(group);
         PyTuple::new(py, fields)
@@ -133,30 +135,20 @@ fn tuple_of(py: Python<'_>, tags: Option<Py<PyTuple>>) -> Bound<'_, PyTuple> {
 /// Everything about an entry but its value.
 pub struct Listing {
     key: Key,
-    numbers: (u64, f64, u64, f64, f64, f64, u32),
-    tags: Option<Py<PyTuple>>,
+    terms: Terms,
 }
 
 impl Listing {
     /// Of one entry.
-    pub fn new(py: Python<'_>, node: &Node, item: &Item) -> Self {
-        let numbers = (
-            item.size,
-            item.cost,
-            item.version,
-            item.created_at,
-            item.expires_at,
-            item.stale_until,
-            item.group,
-        );
-        let tags = item.tags.as_ref().map(|tags| tags.clone_ref(py));
-        Self { key: node.key, numbers, tags }
+    pub fn new(py: Python<'_>, node: &Node, terms: &Terms) -> Self {
+        Self { key: node.key, terms: terms.share(py) }
     }
 
     /// `(key, size, cost, version, created_at, expires_at, stale_until, group, tags)`.
     pub fn to_tuple<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let (size, cost, version, created_at, expires_at, stale_until, group) = self.numbers;
-        let (key, tags) = (self.key.to_bytes(py), tuple_of(py, self.tags));
+        let Terms { size, cost, version, created_at, expires_at, stale_until, group, tags } =
+            self.terms;
+        let (key, tags) = (self.key.to_bytes(py), tuple_of(py, tags));
         (key, size, cost, version, created_at, expires_at, stale_until, group, tags)
             .into_pyobject(py)
     }
@@ -213,8 +205,8 @@ impl Summary {
 }
 
 /// Whether the entry carries the tag; both are exact `str`s, so that no foreign code runs.
-pub fn is_tagged(item: &Item, tag: &Bound<'_, PyString>) -> bool {
-    let Some(tags) = &item.tags else { return false };
+pub fn is_tagged(terms: &Terms, tag: &Bound<'_, PyString>) -> bool {
+    let Some(tags) = &terms.tags else { return false };
     let same = |other: Borrowed<'_, '_, PyAny>| {
         // SAFETY: both are exact strings, which compare without calling anything.
         unsafe { pyo3::ffi::PyUnicode_Compare(other.as_ptr(), tag.as_ptr()) == 0 }

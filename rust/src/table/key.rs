@@ -75,9 +75,9 @@ impl KeyHasher {
 
     /// Two folded multiplications: every bit of the key reaches every bit of the hash.
     #[inline]
-    pub fn hash(&self, key: Key) -> u64 {
+    pub fn hash(&self, key: Key) -> u32 {
         let [a, b, c] = self.secrets;
-        fold(fold(key.0[0] ^ a, key.0[1] ^ b) ^ key.0[1], c)
+        fold(fold(key.0[0] ^ a, key.0[1] ^ b) ^ key.0[1], c) as u32
     }
 
     /// A number to start a random sequence from.

@@ -1,12 +1,16 @@
 //! The native table: the memory tier, and the ledger and policy of every other tier.
 
+mod fast;
 mod gate;
 mod items;
 mod key;
 mod nodes;
+mod recall;
 mod rooms;
 mod state;
 mod time;
+
+pub use fast::add_methods;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -16,9 +20,11 @@ use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple};
 use gate::Gate;
 use items::{capacity, Listing, PutArguments, Row, Summary};
 use key::Key;
-use nodes::Item;
+use nodes::Terms;
 use state::{policy_capacity, Dropped, NoVictim, State};
 use time::Now;
+
+pub use recall::Recall;
 
 use crate::policies::{self, KeyForm, Policy, PythonPolicy};
 
@@ -48,6 +54,7 @@ impl Table {
             }
         }
         drop(inside);
+        dropped.release(py);
         Ok(outcome)
     }
 
@@ -74,6 +81,35 @@ impl Table {
             "policy {} named no entry to evict although some could leave",
             self.policy_name
         ))
+    }
+
+    /// The value of a fresh entry that never expires (Some(Some)), or a miss (Some(None)), if
+    /// nothing more than looking is to be done.
+    #[inline]
+    fn get_at_once(&self, py: Python<'_>, key: Key) -> Option<Option<Py<PyAny>>> {
+        if self.gate.runs_python() {
+            return None;
+        }
+        let mut state = self.gate.try_enter()?;
+        let Some(slot) = state.nodes.find(key) else {
+            state.counts.misses += 1;
+            return Some(None);
+        };
+        if state.nodes.node(slot).holds.mortal() {
+            return None;
+        }
+        state.counts.hits += 1;
+        state.note_use(slot);
+        Some(Some(state.nodes.value(py, slot)))
+    }
+
+    #[cold]
+    fn get_slowly(&self, py: Python<'_>, key: Key) -> PyResult<Option<Py<PyAny>>> {
+        let now = self.now(py)?;
+        self.run(py, |state, dropped| {
+            let slot = state.get(key, &now, dropped)?;
+            Some(state.nodes.value(py, slot))
+        })
     }
 
     fn put_one(&self, py: Python<'_>, arguments: PutArguments) -> PyResult<bool> {
@@ -125,22 +161,6 @@ impl Table {
         Ok(Self { gate, policy_name, clock })
     }
 
-    #[pyo3(signature = (key, default=None, /))]
-    #[inline]
-    fn get<'py>(
-        &self,
-        py: Python<'py>,
-        key: Key,
-        default: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let now = self.now(py)?;
-        let found = self.run(py, |state, dropped| {
-            let slot = state.get(key, &now, dropped)?;
-            Some(state.nodes.item(slot).value.clone_ref(py))
-        })?;
-        Ok(found.map_or(default, |value| Some(value.into_bound(py))))
-    }
-
     #[pyo3(signature = (keys, default=None))]
     fn get_many<'py>(
         &self,
@@ -152,7 +172,7 @@ impl Table {
         let found = self.run(py, |state, dropped| {
             let mut get = |key| {
                 let slot = state.get(key, &now, dropped)?;
-                Some(state.nodes.item(slot).value.clone_ref(py))
+                Some(state.nodes.value(py, slot))
             };
             keys.into_iter().map(&mut get).collect::<Vec<_>>()
         })?;
@@ -161,31 +181,6 @@ impl Table {
             None => default.clone(),
         };
         PyList::new(py, found.into_iter().map(or_default).collect::<Vec<_>>())
-    }
-
-    #[pyo3(signature = (
-        key, value, size=1, cost=0.0, version=0, created_at=0.0,
-        expires_at=f64::INFINITY, stale_until=f64::NEG_INFINITY, group=0, tags=None
-    ))]
-    #[allow(clippy::too_many_arguments)]
-    fn put(
-        &self,
-        py: Python<'_>,
-        key: Key,
-        value: Py<PyAny>,
-        size: u64,
-        cost: f64,
-        version: u64,
-        created_at: f64,
-        expires_at: f64,
-        stale_until: f64,
-        group: u32,
-        tags: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<bool> {
-        let tags = tags.map(items::tags_of).transpose()?.flatten();
-        let times = [created_at, expires_at, stale_until];
-        let item = items::item(value, size, cost, version, times, group, tags)?;
-        self.put_one(py, PutArguments { key, item })
     }
 
     fn put_many(&self, py: Python<'_>, items: Vec<PutArguments>) -> PyResult<Vec<bool>> {
@@ -231,9 +226,9 @@ impl Table {
             return Err(PyTypeError::new_err("a tag is a str, not one of its subclasses"));
         }
         let keys = self.run(py, |state, dropped| {
-            let matches = |item: &Item| {
-                group.is_none_or(|group| item.group == group)
-                    && tag.as_ref().is_none_or(|tag| items::is_tagged(item, tag))
+            let matches = |terms: &Terms| {
+                group.is_none_or(|group| terms.group == group)
+                    && tag.as_ref().is_none_or(|tag| items::is_tagged(terms, tag))
             };
             state.remove_matching(matches, dropped)
         })?;
@@ -317,7 +312,7 @@ impl Table {
 
     fn entries<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let listed = self.run(py, |state, _| {
-            let list = |(_, node, item)| Listing::new(py, node, item);
+            let list = |(_, node, terms)| Listing::new(py, node, terms);
             state.nodes.iter().map(list).collect::<Vec<_>>()
         })?;
         listed.into_iter().map(|listing| listing.to_tuple(py)).collect()
@@ -343,8 +338,8 @@ impl Table {
         visit.call(&self.clock)?;
         // Where a policy in Python is running, the collector learns nothing and so frees nothing.
         let Some(inside) = self.gate.try_enter() else { return Ok(()) };
-        for (_, _, item) in inside.nodes.iter() {
-            visit.call(&item.value)?;
+        for (_, node, _) in inside.nodes.iter() {
+            visit.call(&node.value)?;
         }
         match inside.policy.object() {
             Some(object) => visit.call(object),

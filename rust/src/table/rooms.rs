@@ -1,8 +1,8 @@
 //! Pins, two-phase eviction, resizing, sweeping and the audit.
 
 use super::key::Key;
-use super::nodes::Item;
-use super::state::{is_mortal, Amount, Dropped, State};
+use super::nodes::Terms;
+use super::state::{Amount, Dropped, State};
 use super::time::Now;
 use crate::policies::{End, Facts};
 
@@ -35,7 +35,7 @@ impl State {
         let old = key.and_then(|key| self.nodes.find(key));
         let incoming = self.facts(key.unwrap_or(Key([0, 0])), size, cost);
         let credit = old.map_or(Amount::default(), |slot| {
-            let bytes = self.nodes.item(slot).size;
+            let bytes = self.nodes.terms(slot).size;
             Amount { entries: entries.min(1), bytes }
         });
         let was_attached = old.filter(|slot| self.nodes.node(*slot).holds.attached());
@@ -63,7 +63,7 @@ impl State {
                 self.keep(&chosen);
                 return None;
             };
-            freed.bytes += self.nodes.item(slot).size;
+            freed.bytes += self.nodes.terms(slot).size;
             freed.entries += 1;
             chosen.push(self.nodes.node(slot).key);
         }
@@ -75,7 +75,7 @@ impl State {
         let (mut freed, mut chosen) = (0, Vec::new());
         while freed < bytes {
             let Some(slot) = self.choose_one(None) else { break };
-            freed += self.nodes.item(slot).size;
+            freed += self.nodes.terms(slot).size;
             chosen.push(self.nodes.node(slot).key);
         }
         chosen
@@ -87,7 +87,7 @@ impl State {
         let mut count = 0;
         for slot in slots {
             // A key may have been given twice.
-            if self.nodes.node(slot).item.is_some() {
+            if self.nodes.node(slot).value.is_some() {
                 self.counts.evictions += 1;
                 dropped.push(self.drop_slot(slot, true));
                 count += 1;
@@ -118,7 +118,7 @@ impl State {
     pub fn resize(&mut self, capacity: Amount, dropped: &mut Dropped) -> Option<Vec<Key>> {
         let leaving: Vec<u32> =
             self.nodes.iter().filter(|(_, node, _)| node.holds.leaving()).map(|at| at.0).collect();
-        let leaving_bytes: u64 = leaving.iter().map(|slot| self.nodes.item(*slot).size).sum();
+        let leaving_bytes: u64 = leaving.iter().map(|slot| self.nodes.terms(*slot).size).sum();
         if self.held.bytes - leaving_bytes > capacity.bytes
             || self.held.entries - leaving.len() as u64 > capacity.entries
         {
@@ -148,7 +148,8 @@ impl State {
             let slot = self.sweep_from % self.nodes.slots();
             self.sweep_from = slot + 1;
             let node = self.nodes.node(slot);
-            if node.item.as_ref().is_some_and(|item| now.seconds() >= item.stale_until) {
+            let past = node.holds.mortal() && now.seconds() >= self.nodes.terms(slot).stale_until;
+            if node.value.is_some() && past {
                 gone.push(node.key);
                 self.counts.expirations += 1;
                 dropped.push(self.drop_slot(slot, false));
@@ -160,10 +161,10 @@ impl State {
     /// Removes the entries that match, whatever holds them.
     pub fn remove_matching(
         &mut self,
-        matches: impl Fn(&Item) -> bool,
+        matches: impl Fn(&Terms) -> bool,
         dropped: &mut Dropped,
     ) -> Vec<Key> {
-        let found = self.nodes.iter().filter(|(_, _, item)| matches(item));
+        let found = self.nodes.iter().filter(|(_, _, terms)| matches(terms));
         let found: Vec<(u32, Key)> = found.map(|(slot, node, _)| (slot, node.key)).collect();
         for (slot, _) in &found {
             dropped.push(self.drop_slot(*slot, false));
@@ -188,13 +189,13 @@ impl State {
         let (mut used, mut held) = (Amount::default(), Amount::default());
         let (mut pinned, mut mortal) = (0, 0);
         let mut attached = Vec::new();
-        for (slot, node, item) in self.nodes.iter() {
-            used.add(item.size);
+        for (slot, node, terms) in self.nodes.iter() {
+            used.add(terms.size);
             pinned += u64::from(node.holds.pins() > 0);
-            mortal += u64::from(is_mortal(item));
+            mortal += u64::from(terms.mortal());
             match node.holds.attached() {
                 true => attached.push((slot, self.facts_of(slot))),
-                false => held.add(item.size),
+                false => held.add(terms.size),
             }
         }
         compare(&mut faults, "charged", self.used, used);

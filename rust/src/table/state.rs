@@ -1,5 +1,7 @@
 //! Accounts, expiry and eviction: everything that happens inside the lock.
 
+use pyo3::Python;
+
 use super::key::Key;
 use super::nodes::{Item, Nodes};
 use super::time::{Dice, Now};
@@ -72,6 +74,15 @@ impl Dropped {
             Some(_) => self.others.push(item),
         }
     }
+
+    /// Drops all; destructors may run.
+    #[inline]
+    pub fn release(self, py: Python<'_>) {
+        for item in self.first.into_iter().chain(self.others) {
+            drop(item.value.into_bound(py));
+            drop(item.terms.tags.map(|tags| tags.into_bound(py)));
+        }
+    }
 }
 
 /// The table's state.
@@ -123,8 +134,8 @@ impl State {
 
     /// What the policy knows of the entry in a slot.
     pub fn facts_of(&self, slot: u32) -> Facts {
-        let item = self.nodes.item(slot);
-        self.facts(self.nodes.node(slot).key, item.size, item.cost)
+        let terms = self.nodes.terms(slot);
+        self.facts(self.nodes.node(slot).key, terms.size, terms.cost)
     }
 
     /// The bound in the weight that the policy counts in.
@@ -136,7 +147,10 @@ impl State {
     #[inline]
     pub fn find_live(&mut self, key: Key, now: &Now, dropped: &mut Dropped) -> Option<u32> {
         let slot = self.nodes.find(key)?;
-        let until = self.nodes.item(slot).stale_until;
+        if !self.nodes.node(slot).holds.mortal() {
+            return Some(slot);
+        }
+        let until = self.nodes.terms(slot).stale_until;
         if until != f64::INFINITY && now.seconds() >= until {
             self.counts.expirations += 1;
             dropped.push(self.drop_slot(slot, false));
@@ -148,7 +162,7 @@ impl State {
     /// The slot of a key whose entry may be used at all; nothing is counted or removed.
     pub fn peek(&self, key: Key, now: &Now) -> Option<u32> {
         let slot = self.nodes.find(key)?;
-        let until = self.nodes.item(slot).stale_until;
+        let until = self.nodes.terms(slot).stale_until;
         (until == f64::INFINITY || now.seconds() < until).then_some(slot)
     }
 
@@ -156,8 +170,7 @@ impl State {
     #[inline]
     pub fn get(&mut self, key: Key, now: &Now, dropped: &mut Dropped) -> Option<u32> {
         if let Some(slot) = self.nodes.find(key) {
-            let expires_at = self.nodes.item(slot).expires_at;
-            if expires_at == f64::INFINITY || self.is_fresh(slot, now, dropped) {
+            if !self.nodes.node(slot).holds.mortal() || self.is_fresh(slot, now, dropped) {
                 self.counts.hits += 1;
                 self.note_use(slot);
                 return Some(slot);
@@ -171,7 +184,7 @@ impl State {
     fn is_fresh(&mut self, slot: u32, now: &Now, dropped: &mut Dropped) -> bool {
         let key = self.nodes.node(slot).key;
         self.find_live(key, now, dropped).is_some()
-            && now.seconds() < self.nodes.item(slot).expires_at
+            && now.seconds() < self.nodes.terms(slot).expires_at
     }
 
     /// As `get`, but stale entries too, and early refresh drawn with `beta`.
@@ -193,7 +206,7 @@ impl State {
 
     /// How fresh an entry is; drawn with `beta` above 0 (XFetch).
     pub fn freshness(&mut self, slot: u32, beta: f64, now: &Now) -> Freshness {
-        let (expires_at, cost) = (self.nodes.item(slot).expires_at, self.nodes.item(slot).cost);
+        let (expires_at, cost) = (self.nodes.terms(slot).expires_at, self.nodes.terms(slot).cost);
         if expires_at == f64::INFINITY {
             return Freshness::Fresh;
         }
@@ -228,19 +241,19 @@ impl State {
     }
 
     fn add(&mut self, key: Key, item: Item, dropped: &mut Dropped) -> Kept {
-        if !self.can_fit(item.size, 1) {
+        if !self.can_fit(item.terms.size, 1) {
             self.counts.rejected += 1;
             dropped.push(item);
             return Ok(false);
         }
-        let facts = self.facts(key, item.size, item.cost);
+        let facts = self.facts(key, item.terms.size, item.terms.cost);
         self.policy.arrive(&facts);
         if let Err(error) = self.make_room(1, &facts, dropped) {
             dropped.push(item);
             return Err(error);
         }
-        self.used.add(item.size);
-        self.mortal += u64::from(is_mortal(&item));
+        self.used.add(item.terms.size);
+        self.mortal += u64::from(item.terms.mortal());
         let slot = self.nodes.add(key, item);
         self.policy.insert(slot, &facts);
         Ok(self.unless_failed(slot, dropped))
@@ -248,12 +261,12 @@ impl State {
 
     fn replace(&mut self, slot: u32, key: Key, item: Item, dropped: &mut Dropped) -> Kept {
         self.seize(slot);
-        let old_size = self.nodes.item(slot).size;
+        let old_size = self.nodes.terms(slot).size;
         // From here on the slot is held with no bytes, until it gets its new ones.
         self.used.bytes -= old_size;
         self.held.bytes -= old_size;
-        let facts = self.facts(key, item.size, item.cost);
-        let room = match self.can_fit(item.size, 0) {
+        let facts = self.facts(key, item.terms.size, item.terms.cost);
+        let room = match self.can_fit(item.terms.size, 0) {
             true => self.make_room(0, &facts, dropped).map(|()| true),
             false => Ok(false),
         };
@@ -265,13 +278,12 @@ impl State {
             dropped.push(self.drop_seized(slot, false));
             return room;
         }
-        self.used.bytes += item.size;
-        self.held.bytes += item.size;
-        self.mortal += u64::from(is_mortal(&item));
-        let node = self.nodes.node_mut(slot);
-        node.holds.note_use();
-        let old = node.item.replace(item).expect("the slot is in use");
-        self.mortal -= u64::from(is_mortal(&old));
+        self.used.bytes += item.terms.size;
+        self.held.bytes += item.terms.size;
+        self.mortal += u64::from(item.terms.mortal());
+        self.nodes.node_mut(slot).holds.note_use();
+        let old = self.nodes.swap(slot, item);
+        self.mortal -= u64::from(old.terms.mortal());
         dropped.push(old);
         self.settle(slot, End::Recent);
         Ok(self.unless_failed(slot, dropped))
@@ -323,7 +335,7 @@ impl State {
     }
 
     fn drop_seized(&mut self, slot: u32, evicted: bool) -> Item {
-        self.held.sub(self.nodes.item(slot).size);
+        self.held.sub(self.nodes.terms(slot).size);
         self.pinned -= u64::from(self.nodes.node(slot).holds.pins() > 0);
         self.policy.forget(slot, evicted);
         self.take(slot)
@@ -332,8 +344,8 @@ impl State {
     #[inline]
     fn take(&mut self, slot: u32) -> Item {
         let item = self.nodes.take(slot);
-        self.used.sub(item.size);
-        self.mortal -= u64::from(is_mortal(&item));
+        self.used.sub(item.terms.size);
+        self.mortal -= u64::from(item.terms.mortal());
         item
     }
 
@@ -343,7 +355,7 @@ impl State {
             return None;
         }
         let slot = self.policy.evict(incoming)?;
-        self.held.add(self.nodes.item(slot).size);
+        self.held.add(self.nodes.terms(slot).size);
         self.nodes.node_mut(slot).holds.set_leaving(true);
         Some(slot)
     }
@@ -352,7 +364,7 @@ impl State {
     pub fn seize(&mut self, slot: u32) {
         if self.nodes.node(slot).holds.attached() {
             self.policy.hold(slot);
-            self.held.add(self.nodes.item(slot).size);
+            self.held.add(self.nodes.terms(slot).size);
         }
         self.nodes.node_mut(slot).holds.set_leaving(false);
     }
@@ -369,11 +381,6 @@ impl State {
             self.policy.hit(slot);
         }
     }
-}
-
-/// Whether the entry can expire.
-pub fn is_mortal(item: &Item) -> bool {
-    item.expires_at != f64::INFINITY
 }
 
 fn is_by_entries(capacity: Amount) -> bool {
