@@ -25,7 +25,10 @@ class TieredLookup:
         self, keys: Sequence[Key], *, beta: float, shared_only: bool = False
     ) -> list[Found | None]:
         """Return what is known of each key."""
-        found = self._chain.find_many(keys, beta=beta, shared_only=shared_only)
+        if len(keys) == 1 and not shared_only:
+            found = [self._chain.find(keys[0], beta=beta)]
+        else:
+            found = self._chain.find_many(keys, beta=beta, shared_only=shared_only)
         self._count_hits(keys, found)
         return found
 
@@ -38,7 +41,7 @@ class TieredLookup:
     def _count_hits(self, keys: Sequence[Key], found: Sequence[Found | None]) -> None:
         for key, hit in zip(keys, found, strict=True):
             if hit is not None and hit.freshness is not Freshness.STALE:
-                self._counts.add(key.namespace, hits=1, saved_s=hit.entry.cost_s)
+                self._counts.of(key.namespace).hit(hit.entry.cost_s)
 
     def lease(self, keys: Sequence[Key], tags: Sequence[str]) -> Positions:
         """Return where the shared tiers' journals stand."""
@@ -47,7 +50,7 @@ class TieredLookup:
     def keep_many(self, items: Sequence[tuple[Key, Entry]], lease: Positions) -> list[bool]:
         """Keep what was computed; False where another process invalidated it meanwhile."""
         for key, entry in items:
-            self._counts.add(key.namespace, misses=1, computed=1, compute_s=entry.cost_s)
+            self._counts.of(key.namespace).compute(entry.cost_s)
         return self._chain.put_many(items, lease)
 
     def abandon(self, lease: Positions) -> None:

@@ -95,7 +95,7 @@ class Namespace:
         self.algorithm = algorithm
         self.terms = terms or Terms()
         self.keys = KeySpace(scope, name, version, algorithm=algorithm, secret=stack.options.secret)
-        self._group = stack.spaces.number(scope, name, version)
+        self._tally = stack.counts.of(name)
 
     # -- keys ----------------------------------------------------------------------------
 
@@ -124,7 +124,13 @@ class Namespace:
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the fresh value of a key, or `default`."""
-        return self.get_many([key], default)[0]
+        self._stack.ensure_open()
+        entry = _fresh_entry(self._stack.chain.find(self.key(key)))
+        if entry is None:
+            self._tally.misses.add(1)
+            return default
+        self._tally.hit(entry.cost_s)
+        return entry.value
 
     def get_many(self, keys: Sequence[Any], default: Any = None) -> list[Any]:
         """Return the fresh value or `default` for each key, in order. One trip a tier."""
@@ -134,19 +140,13 @@ class Namespace:
     def find_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         """Return the fresh entry or None for each key, with its cost, expiry and tags."""
         self._stack.ensure_open()
-        found = self._stack.chain.find_many(keys)
-        entries = [_fresh_entry(one) for one in found]
-        self._count(entries)
+        entries = [_fresh_entry(one) for one in self._stack.chain.find_many(keys)]
+        for entry in entries:
+            if entry is None:
+                self._tally.misses.add(1)
+            else:
+                self._tally.hit(entry.cost_s)
         return entries
-
-    def _count(self, entries: Sequence[Entry | None]) -> None:
-        hits = [entry for entry in entries if entry is not None]
-        self._stack.counts.add(
-            self.name,
-            hits=len(hits),
-            misses=len(entries) - len(hits),
-            saved_s=sum(entry.cost_s for entry in hits),
-        )
 
     def __contains__(self, key: Any) -> bool:
         return _fresh_entry(self._stack.chain.find_many([self.key(key)])[0]) is not None
@@ -311,13 +311,12 @@ class Namespace:
 
         O(entries of this process's memory); with no memory tier, of the first tier.
         """
-        counts = self._stack.counts.snapshot().get(self.name, NamespaceStats())
         place = (self.scope, self.name, self.version)
         entries = sum(
             (info.key.scope, info.key.namespace, info.key.version) == place
             for info in self._stack.tiers[0].scan()
         )
-        return counts, entries
+        return self._tally.snapshot(), entries
 
     def derive(self, name: str, version: str, terms: Mapping[str, Any]) -> Namespace:
         """Return a namespace of the same cache and scope, with some terms changed."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from infercache.forks import fork_safe_lock
 from infercache.tiers.base import TierStats
+from infercache.tiers.counts import Tally
 from infercache.units import format_duration, format_size
 
 
@@ -110,36 +110,54 @@ class Stats:
         return "\n".join(lines)
 
 
-class NamespaceCounts:
-    """Counts of all namespaces. Thread-safe; about 0.2 us a call."""
+class NamespaceTally:
+    """What one namespace counts, on hot paths. Thread-safe."""
+
+    __slots__ = ("compute_s", "computed", "hits", "misses", "saved_s")
 
     def __init__(self) -> None:
-        self._stats: dict[str, NamespaceStats] = {}
-        self._lock = fork_safe_lock()
+        self.hits = Tally()
+        self.misses = Tally()
+        self.computed = Tally()
+        self.compute_s = Tally()
+        self.saved_s = Tally()
 
-    def add(
-        self,
-        namespace: str,
-        *,
-        hits: int = 0,
-        misses: int = 0,
-        computed: int = 0,
-        compute_s: float = 0.0,
-        saved_s: float = 0.0,
-    ) -> None:
-        """Add to the counts of one namespace."""
-        with self._lock:
-            stats = self._stats.setdefault(namespace, NamespaceStats())
-            stats.hits += hits
-            stats.misses += misses
-            stats.computed += computed
-            stats.compute_s += compute_s
-            stats.saved_s += saved_s
+    def hit(self, cost_s: float) -> None:
+        """Count a hit on a value that took so long to compute."""
+        self.hits.add(1)
+        if cost_s:
+            self.saved_s.add(cost_s)
+
+    def compute(self, cost_s: float) -> None:
+        """Count a value that was missing and was computed."""
+        self.misses.add(1)
+        self.computed.add(1)
+        self.compute_s.add(cost_s)
+
+    def snapshot(self) -> NamespaceStats:
+        """Return the counts now."""
+        return NamespaceStats(
+            int(self.hits.total()),
+            int(self.misses.total()),
+            int(self.computed.total()),
+            self.compute_s.total(),
+            self.saved_s.total(),
+        )
+
+
+class NamespaceCounts:
+    """The tallies of all namespaces. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, NamespaceTally] = {}
+
+    def of(self, namespace: str) -> NamespaceTally:
+        """Return the tally of a namespace: one for as long as the cache is open."""
+        tally = self._tallies.get(namespace)
+        if tally is None:
+            tally = self._tallies.setdefault(namespace, NamespaceTally())
+        return tally
 
     def snapshot(self) -> dict[str, NamespaceStats]:
-        """Return a copy."""
-        with self._lock:
-            return {
-                name: NamespaceStats(one.hits, one.misses, one.computed, one.compute_s, one.saved_s)
-                for name, one in self._stats.items()
-            }
+        """Return a copy of all counts."""
+        return {name: tally.snapshot() for name, tally in list(self._tallies.items())}

@@ -73,6 +73,10 @@ class Breaker:
         """Return whether calls are let through as usual."""
         return self.state is State.CLOSED
 
+    def is_quiet(self) -> bool:
+        """Return whether it is closed and nothing failed lately: a success need not be noted."""
+        return self.state is State.CLOSED and not self._failed_at
+
     def succeeded(self) -> bool:
         """Note that a call was answered; True if that ended an outage."""
         if self.state is State.CLOSED and not self._failed_at:

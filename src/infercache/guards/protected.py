@@ -100,6 +100,23 @@ class ProtectedTier(Tier):
         """Return the tier's entries."""
         return self._run(lambda tier: tier.get_many(keys))
 
+    def get(self, key: Key) -> Entry | None:
+        """Return one of the tier's entries, at the cost of a look at the breaker."""
+        tier = self.inner
+        if (
+            self._deadline is None
+            and tier is not None
+            and not self._missed
+            and self.breaker.is_quiet()
+        ):
+            try:
+                return tier.get(key)
+            except StoreError as error:
+                self._why = str(error)
+                self.breaker.failed(self._why)
+                raise
+        return self._run(lambda opened: opened.get(key))
+
     def put_many(
         self, items: Sequence[tuple[Key, Entry]], lease: int | None = None
     ) -> list[Outcome]:

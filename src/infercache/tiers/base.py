@@ -97,6 +97,10 @@ class Tier(abc.ABC):
     def close(self) -> None:
         """Release everything; closing twice is allowed."""
 
+    def get(self, key: Key) -> Entry | None:
+        """Return the entry of one key: `get_many` without the batch."""
+        return self.get_many((key,))[0]
+
     def check(self) -> list[str]:
         """Recompute the accounts and return a sentence for each that does not add up."""
         return []

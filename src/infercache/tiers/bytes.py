@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 from infercache.clock import Clock, SystemClock
@@ -16,7 +16,7 @@ from infercache.events import Event, Events
 from infercache.key import Key
 from infercache.stores.base import Invalidation, Record, RecordInfo, SharedStore, Stored
 from infercache.tiers.base import Outcome, Tier, TierStats
-from infercache.tiers.counts import Counts
+from infercache.tiers.counts import Counts, Tally
 from infercache.tiers.ledger import Ledger
 
 _EVICTION_ROUNDS = 8
@@ -67,7 +67,9 @@ class ByteTier(Tier):
         self._events = events or Events()
         self._ledger = Ledger(store, policy, self._clock)
         self._counts = Counts()
-        self._seconds = 0.0
+        self._hits = Tally()
+        self._misses = Tally()
+        self._seconds = Tally()
         self._warned: set[type] = set()
 
     def codec_of(self, namespace: str) -> Codec:
@@ -76,7 +78,7 @@ class ByteTier(Tier):
 
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         """Return each entry, or None. One round trip; arrays may be read-only views."""
-        started = time.perf_counter()
+        started = perf_counter()
         found = self.store.get_many(keys)
         entries = [
             None if stored is None else self._open(key, stored)
@@ -85,10 +87,23 @@ class ByteTier(Tier):
         hits = [key.digest for key, entry in zip(keys, entries, strict=True) if entry]
         if hits:
             self.store.note_hits(hits)
-        self._counts.add("hits", len(hits))
-        self._counts.add("misses", len(keys) - len(hits))
-        self._seconds += time.perf_counter() - started
+        self._hits.add(len(hits))
+        self._misses.add(len(keys) - len(hits))
+        self._seconds.add(perf_counter() - started)
         return entries
+
+    def get(self, key: Key) -> Entry | None:
+        """Return one entry, or None."""
+        started = perf_counter()
+        stored = self.store.get_many((key,))[0]
+        entry = None if stored is None else self._open(key, stored)
+        if entry is None:
+            self._misses.add(1)
+        else:
+            self.store.note_hits((key.digest,))
+            self._hits.add(1)
+        self._seconds.add(perf_counter() - started)
+        return entry
 
     def _open(self, key: Key, stored: Stored) -> Entry | None:
         codec = self.codec_of(key.namespace)
@@ -131,14 +146,14 @@ class ByteTier(Tier):
         self, items: Sequence[tuple[Key, Entry]], lease: int | None = None
     ) -> list[Outcome]:
         """Encode and keep entries; one round trip if all fit."""
-        started = time.perf_counter()
+        started = perf_counter()
         sealed = [self._record(key, entry) for key, entry in items]
         records = [record for record in sealed if isinstance(record, Record)]
         written = iter(self._write(records, lease) if records else ())
         outcomes = [next(written) if isinstance(one, Record) else one for one in sealed]
         for outcome in outcomes:
             self._counts.add("puts" if outcome is Outcome.KEPT else outcome.name.lower())
-        self._seconds += time.perf_counter() - started
+        self._seconds.add(perf_counter() - started)
         return outcomes
 
     def _record(self, key: Key, entry: Entry) -> Record | Outcome:
@@ -238,9 +253,10 @@ class ByteTier(Tier):
     def stats(self) -> TierStats:
         """Return this process's counts and the store's size over all processes."""
         size, entries = self.store.usage()
-        return TierStats(
-            self.name, self.capacity_bytes, size, entries, self._counts.as_dict(), self._seconds
-        )
+        counts = self._counts.as_dict()
+        counts |= {"hits": int(self._hits.total()), "misses": int(self._misses.total())}
+        seconds = self._seconds.total()
+        return TierStats(self.name, self.capacity_bytes, size, entries, counts, seconds)
 
     def check(self) -> list[str]:
         """Recompute the store's accounts."""

@@ -95,6 +95,37 @@ class Chain:
                 break
         return found
 
+    def find(self, key: Key, *, beta: float = 0.0) -> Found | None:
+        """Return what is known of one key: `find_many` without the batch."""
+        if self._watches:
+            self._keep_coherent()
+        epoch = self._epochs.now
+        stale: Found | None = None
+        for level, tier in enumerate(self.tiers):
+            try:
+                entry = tier.get(key)
+            except StoreError as error:
+                self.outages.failed(tier.name, error)
+                continue
+            if self.outages.any:
+                self.outages.worked(tier.name)
+            if entry is None:
+                continue
+            if entry.expires_at == math.inf:
+                found = Found(entry, Freshness.FRESH, tier.name)
+            elif self._clock.now() >= max(entry.stale_until, entry.expires_at):
+                continue
+            else:
+                found = Found(entry, self._freshness(entry, beta), tier.name)
+                if found.freshness is Freshness.STALE:
+                    stale = stale or found
+                    continue
+            if level:
+                positions = self.positions() if len(self._shared) > 1 else {}
+                self._promote(level, [(key, found)], epoch, positions)
+            return found
+        return stale
+
     def _ask(
         self,
         tier: Tier,

@@ -67,6 +67,10 @@ class MemoryTier(Tier):
         read = self.table.read
         return [self._entry(read(key.digest)) for key in keys]
 
+    def get(self, key: Key) -> Entry | None:
+        """Return one entry, or None; a stale one too."""
+        return self._entry(self.table.read(key.digest))
+
     def _entry(self, row: tuple[Any, ...] | None) -> Entry | None:
         if row is None:
             return None

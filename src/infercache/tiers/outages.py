@@ -41,6 +41,11 @@ class Outages:
             if was_out:
                 self._events.emit(Event("recovered", tier))
 
+    @property
+    def any(self) -> bool:
+        """Whether some tier is out."""
+        return bool(self._out)
+
     def reason(self, tier: str) -> str:
         """Return why a tier is out, or "" if it is not."""
         return self._out.get(tier, "")

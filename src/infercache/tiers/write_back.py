@@ -75,6 +75,12 @@ class WriteBackTier(Tier):
         below = iter(self.inner.get_many(rest) if rest else ())
         return [next(below) if one is None else one.entry for one in queued]
 
+    def get(self, key: Key) -> Entry | None:
+        """Return what is queued, or ask the inner tier."""
+        with self._changed:
+            queued = self._pending.get(key.digest) or self._writing.get(key.digest)
+        return self.inner.get(key) if queued is None else queued.entry
+
     def put_many(
         self, items: Sequence[tuple[Key, Entry]], lease: int | None = None
     ) -> list[Outcome]:
