@@ -1,0 +1,111 @@
+"""Plots as SVG text that takes its colours for text and lines from the page around it."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infercache.errors import MissingExtraError
+
+# Drawn in this colour, then replaced: so the ink follows the page's light or dark theme.
+_INK = "#010203"
+_CLASSES = {"#0a0b01": "series-1", "#0a0b02": "series-2", "#0a0b03": "series-3"}
+_COLOURS = tuple(_CLASSES)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One row of bars: a value for each group."""
+
+    name: str
+    values: Sequence[float]
+
+
+def bar_plot(
+    groups: Sequence[str], series: Sequence[Series], *, unit: str, title: str, log: bool = False
+) -> str:
+    """Return horizontal bars, grouped, each with its value written at its end.
+
+    Args:
+        groups: Labels of the groups, from the top.
+        series: Up to three rows of bars, each with one value a group.
+        unit: What the values are, for the axis: "seconds".
+        title: For readers of the page who cannot see it.
+        log: Whether the axis is logarithmic.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("plots need an extra: pip install 'infercache[report]'")
+    from matplotlib.figure import Figure
+
+    height = 0.9 + len(groups) * (0.24 * len(series) + 0.16)
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    axes = figure.add_subplot()
+    thickness = 0.8 / len(series)
+    for number, row in enumerate(series):
+        places = [
+            index + (number - (len(series) - 1) / 2) * thickness for index in range(len(groups))
+        ]
+        bars = axes.barh(
+            places, row.values, thickness * 0.88, color=_COLOURS[number], label=row.name
+        )
+        axes.bar_label(bars, [_shown(value) for value in row.values], padding=4, color=_INK)
+    _style(axes, groups, series, unit, log=log)
+    return _as_svg(figure, title)
+
+
+def _style(
+    axes: Any, groups: Sequence[str], series: Sequence[Series], unit: str, *, log: bool
+) -> None:
+    if log:
+        axes.set_xscale("log")
+    largest = max(value for row in series for value in row.values)
+    axes.set_xlim(right=largest * (4.0 if log else 1.18))
+    axes.set_yticks(range(len(groups)), groups)
+    axes.invert_yaxis()
+    axes.set_xlabel(unit, color=_INK)
+    axes.tick_params(colors=_INK, length=0)
+    axes.grid(axis="x", color=_INK, alpha=0.15, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if len(series) > 1:
+        axes.legend(
+            loc="lower center",
+            bbox_to_anchor=(0.45, 1.0),
+            ncols=len(series),
+            frameon=False,
+            labelcolor=_INK,
+        )
+
+
+def _as_svg(figure: Any, title: str) -> str:
+    """Return the figure as SVG that can stand inside a page, beside others."""
+    import matplotlib as mpl
+
+    text = io.StringIO()
+    settings = {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}
+    with mpl.rc_context(settings):
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(text, format="svg", transparent=True, metadata=no_metadata)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">', svg, count=1)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    for colour, name in _CLASSES.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    svg = svg.replace(_INK, "currentColor").replace("xlink:href", "href")
+    return svg.replace('">', f'" role="img" aria-label="{title}">', 1)
+
+
+def _shown(seconds: float) -> str:
+    if seconds >= 10:
+        return f"{seconds:.0f}"
+    return f"{seconds:.3g}"
