@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from infercache.errors import KeySpaceError
 
 DIGEST_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, gc=False):
     """The whole identity of one cached value.
 
     Keys come from a `KeySpace`, whose seed covers scope, namespace and version, so that the
