@@ -253,3 +253,17 @@ class Memo:
     def __getattr__(self, name: str) -> Any: ...
     def digest(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> bytes:
         """Return what a call is looked up by: `KeySpace.digest(Arguments.values(args, kwargs))`."""
+
+def replay(
+    keys: Any,
+    sizes: Any = None,
+    costs: Any = None,
+    policy: Any = "s3fifo",
+    capacity: int = 0,
+    *,
+    outcomes: bool = False,
+) -> dict[str, Any]:
+    """Replay a trace; `infercache.simulate.replay` is its typed front and has the contract.
+
+    Keys and sizes are contiguous buffers of uint64, costs of float64.
+    """
