@@ -46,15 +46,9 @@ class Changes:
         self._journal_length = journal_length
         self._lines: list[tuple[Any, ...]] = []
         self.account = rows.decode_account(txn.get(ACCOUNT_KEY))
-        self._size_before = self.account.size_bytes
         self.doomed: list[tuple[bytes, FilePart]] = []
         self.spaces: list[bytes] = []
         self.loud = False
-
-    @property
-    def grew(self) -> bool:
-        """Whether the store is charged more than before."""
-        return self.account.size_bytes > self._size_before
 
     def get(self, digest: bytes) -> bytes | None:
         """Return a record's row as this transaction sees it."""

@@ -98,6 +98,9 @@ class Connection:
                 f"store directory {self.path} is open read-only; reads work, puts do not: "
                 "open it without read_only=True, or remount it writable"
             )
+        if index.before_first_write is not None:
+            with translated(self.path):
+                index.announce_write()
         return index
 
     def translated(self, error: OSError | lmdb.Error) -> StoreError:

@@ -32,7 +32,6 @@ ACCOUNT_KEY = b"\x00account"
 ALIVE_CHECK_S = 0.05
 _MAX_READERS = 2048
 _LOCK_FILE_BYTES = 64 * (_MAX_READERS + 8)
-_SPARE_READS = 8
 _MOST_GROWTH_BYTES = 64 << 20
 _BROKEN = (lmdb.PanicError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)
 
@@ -52,7 +51,6 @@ class Index:
         self.read_only = read_only
         self.references = 0
         self.abandoned = False
-        self.written = False
         self.before_first_write: Callable[[], None] | None = None
         # Key spaces whose names are known to be in the index; names are never deleted from it.
         self.known_spaces: set[bytes] = set()
@@ -81,7 +79,8 @@ class Index:
             meminit=False,
             max_dbs=8,
             max_readers=_MAX_READERS,
-            max_spare_txns=_SPARE_READS,
+            # A forked child would free the slots of cached readers for its parent.
+            max_spare_txns=0,
         )
         try:
             if self._through_map:
@@ -151,6 +150,14 @@ class Index:
         with self.read(buffers=False) as txn:
             return decode_account(txn.get(ACCOUNT_KEY))
 
+    def announce_write(self) -> None:
+        """Say that this process is about to write, before its first file or transaction."""
+        if self.before_first_write is not None:
+            with self.write_lock:
+                if self.before_first_write is not None:
+                    self.before_first_write()
+                    self.before_first_write = None
+
     def write(self, body: Callable[[Any], T]) -> T:
         """Run `body(txn)` in a write transaction and commit it, growing the map if need be.
 
@@ -158,9 +165,6 @@ class Index:
         that leaves it aborts the transaction.
         """
         with self.write_lock:
-            if self.before_first_write is not None:
-                self.before_first_write()
-                self.before_first_write = None
             while True:
                 try:
                     return self._write_once(body)
@@ -179,7 +183,6 @@ class Index:
                 txn.abort()
                 raise
             txn.commit()
-            self.written = True
             return result
         finally:
             self._leave()

@@ -15,7 +15,6 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 from infercache.forks import forget_in_child
 from infercache.stores.directory import recovery
@@ -34,7 +33,6 @@ from infercache.stores.directory.values import Values
 _guard = threading.Lock()
 _indexes: dict[Path, Index] = {}
 _users: dict[Path, int] = {}
-_inherited: list[Any] = []
 
 
 def acquire(layout: Layout, *, map_bytes: int, read_only: bool, durable: bool) -> Index:
@@ -76,7 +74,7 @@ def _open(layout: Layout, map_bytes: int, *, read_only: bool, durable: bool) -> 
         users = os.open(layout.users_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             alone = _try_alone(users)
-            unclean = recovery.read_state(layout).get("clean") is False
+            unclean = recovery.read_state(layout).get("clean") is not True
             rebuild = recovery.set_damaged_aside(layout, boot_id())
             index = Index(layout, map_bytes, read_only=False, durable=durable)
             if rebuild:
@@ -106,7 +104,12 @@ def _drop(root: Path, index: Index, *, clean: bool = True) -> None:
         del _indexes[root]
     users = _users.pop(root, None)
     try:
-        if clean and index.written and users is not None and index.is_alive(now=True):
+        if (
+            clean
+            and index.before_first_write is None
+            and users is not None
+            and index.is_alive(now=True)
+        ):
             _close_clean(index, users)
         index.close()
     finally:
@@ -115,7 +118,9 @@ def _drop(root: Path, index: Index, *, clean: bool = True) -> None:
 
 
 def _close_clean(index: Index, users: int) -> None:
-    """Flush the index and say so, if no other process has it open."""
+    """Flush the index and say so, if it was written and no other process has it open."""
+    if index.before_first_write is not None:
+        return
     with locked(index.layout.open_lock):
         if _try_alone(users):
             index.env.sync(True)
@@ -141,12 +146,12 @@ class _Parent:
     """What a forked child holds of its parent's environments."""
 
     def forget_parent(self) -> None:
-        """Set the parent's environments aside: a child must neither use nor close them."""
+        """Leave the parent's environments alone; py-lmdb frees only its own side of them here."""
         global _guard
         _guard = threading.Lock()
-        _inherited.extend(_indexes.values())
         for index in _indexes.values():
             index.abandoned = True
+            index.env.close()
         for users in _users.values():
             os.close(users)
         _indexes.clear()

@@ -246,9 +246,10 @@ class DirectoryStore(SharedStore):
                 record.used = self._is_wanted(changes, record, expected, lease)
                 if record.used:
                     changes.put(record)
-            if limit_bytes is not None:
-                self._check_limit(changes, limit_bytes)
-            return [record.used for record in prepared]
+            done = [record.used for record in prepared]
+            if limit_bytes is not None and any(done):
+                self._check_limit(changes.account.size_bytes, limit_bytes)
+            return done
 
         try:
             return self._write(put)
@@ -273,9 +274,8 @@ class DirectoryStore(SharedStore):
             row = None
         return version == 0 if row is None else version == rows.row_version(row) != 0
 
-    def _check_limit(self, changes: Changes, limit_bytes: int) -> None:
-        size_bytes = changes.account.size_bytes
-        if size_bytes > limit_bytes and changes.grew:
+    def _check_limit(self, size_bytes: int, limit_bytes: int) -> None:
+        if size_bytes > limit_bytes:
             raise StoreFullError(
                 f"store directory {self.path} would hold {format_size(size_bytes)} of at most "
                 f"{format_size(limit_bytes)}; nothing was written: evict first"
