@@ -108,14 +108,13 @@ def _print_answers(outcome: Outcome) -> None:
 def _print_rows(outcome: Outcome) -> None:
     click.echo()
     print_table(
-        ("", "without", "with", "speed-up", ""),
+        ("", "without", "with", "speed-up"),
         [
             (
-                row.what,
+                f"{row.what}\n  {row.note}",
                 format_duration(row.without_s),
                 format_duration(row.with_s),
                 f"{row.speedup:.2f}x",
-                row.note,
             )
             for row in outcome.rows()
         ],

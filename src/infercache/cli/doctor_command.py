@@ -76,7 +76,9 @@ def _verdict(checkups: list[Checkup]) -> int:
 
 def _print(checkup: Checkup, *, repair: bool) -> None:
     where = f"{checkup.tier} ({checkup.directory})"
-    if not checkup.faults:
+    if not checkup.directory.exists():
+        click.echo(f"{where}: nothing stored yet")
+    elif not checkup.faults:
         click.echo(f"{where}: {checkup.entries:,} entries, nothing wrong")
     else:
         click.echo(f"{where}: {len(checkup.faults)} found in {checkup.entries:,} entries")

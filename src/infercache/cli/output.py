@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,10 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+_PIPED_WIDTH = 200
+
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that is plain where it is piped."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    """Return a console that is plain, and as wide as it needs to be, where it is piped."""
+    made = Console(stderr=stderr, highlight=False, markup=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = _PIPED_WIDTH
+    return made
 
 
 def print_json(value: Any) -> None:

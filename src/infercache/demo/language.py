@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -146,9 +148,25 @@ def load_model(models: Path) -> tuple[Any, Any]:
     Raises:
         MissingExtraError: something is not installed.
     """
-    model, tokenizer = load_smollm2(copy_dir=models)
+    with _quietly():
+        model, tokenizer = load_smollm2(copy_dir=models)
     model.generation_config.pad_token_id = tokenizer.pad_token_id or tokenizer.eos_token_id
     return model, tokenizer
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the loader's own bars from running through ours."""
+    if importlib.util.find_spec("transformers") is None:
+        yield
+        return
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def open_demo_cache(home: Path) -> Cache:

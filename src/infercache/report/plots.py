@@ -53,7 +53,11 @@ def bar_plot(
             index + (number - (len(series) - 1) / 2) * thickness for index in range(len(groups))
         ]
         bars = axes.barh(
-            places, row.values, thickness * 0.88, color=_COLOURS[number], label=row.name
+            places,
+            row.values,
+            thickness * 0.88,
+            color=_COLOURS[number if len(series) > 1 else 1],
+            label=row.name,
         )
         axes.bar_label(bars, [_shown(value) for value in row.values], padding=4, color=_INK)
     _style(axes, groups, series, unit, log=log)
