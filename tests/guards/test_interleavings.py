@@ -72,9 +72,11 @@ class Pausing:
 
     def _main(self) -> None:
         self._go.acquire()
-        self.result = self._run()
-        self.done = True
-        self._stopped.release()
+        try:
+            self.result = self._run()
+        finally:
+            self.done = True
+            self._stopped.release()
 
     def pause(self) -> None:
         self._stopped.release()
