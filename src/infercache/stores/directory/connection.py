@@ -120,5 +120,6 @@ class Connection:
             self._closed = True
             index, self._index = self._index, None
         self.values.clear()
+        self.counter.close()
         if index is not None:
             opening.release(index)

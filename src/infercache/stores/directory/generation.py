@@ -22,7 +22,9 @@ class SharedCounter:
         fd = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC, FILE_MODE)
         try:
             access = mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE
-            self._cells = memoryview(mmap.mmap(fd, 8, access=access)).cast("Q")
+            self._cells: memoryview | list[int] = memoryview(mmap.mmap(fd, 8, access=access)).cast(
+                "Q"
+            )
         finally:
             os.close(fd)
 
@@ -33,3 +35,7 @@ class SharedCounter:
     def bump(self) -> None:
         """Change the counter."""
         self._cells[0] += 1
+
+    def close(self) -> None:
+        """Let go of the file; the counter stands still from now on."""
+        self._cells = [self._cells[0]]

@@ -8,6 +8,7 @@ so that the rest need not know them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -33,6 +34,7 @@ ALIVE_CHECK_S = 0.05
 _MAX_READERS = 2048
 _LOCK_FILE_BYTES = 64 * (_MAX_READERS + 8)
 _MOST_GROWTH_BYTES = 64 << 20
+_BALLAST_BYTES = 256 * 1024
 _BROKEN = (lmdb.PanicError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)
 
 
@@ -85,6 +87,7 @@ class Index:
         try:
             if self._through_map:
                 _reserve(layout.data, map_bytes)
+                self._keep_ballast()
             self._open_databases()
         except BaseException:
             self.env.close()
@@ -95,24 +98,20 @@ class Index:
         self._alive_until = 0.0
 
     def _open_databases(self) -> None:
-        with self.env.begin(write=not self.read_only) as txn:
-            create = not self.read_only
-            self.records = self.env.open_db(b"records", txn, create=create)
-            self.members = self.env.open_db(
-                b"members", txn, dupsort=True, dupfixed=True, create=create
-            )
-            self.spaces = self.env.open_db(b"spaces", txn, create=create)
-            self.journal = self.env.open_db(b"journal", txn, create=create)
-            self.fences = self.env.open_db(b"fences", txn, create=create)
-            if create and txn.get(ACCOUNT_KEY) is None:
+        create = not self.read_only
+        opened = functools.partial(self.env.open_db, create=create)
+        self.records = opened(b"records")
+        self.members = opened(b"members", dupsort=True, dupfixed=True)
+        self.spaces = opened(b"spaces")
+        self.journal = opened(b"journal")
+        self.fences = opened(b"fences")
+        if create:
+            with self.env.begin(write=True) as txn:
                 # Positions start at the time of creation, so that no lease taken from an index
                 # that stood here before can be younger than this one.
                 start = time.time_ns() // 1000
-                txn.put(
-                    ACCOUNT_KEY,
-                    Account(sequence=start, last_fence=start, fence_floor=start).encode(),
-                )
-        if create:
+                account = Account(sequence=start, last_fence=start, fence_floor=start)
+                txn.put(ACCOUNT_KEY, account.encode(), overwrite=False)
             self.env.reader_check()
 
     def get_row(self, digest: bytes) -> bytes | None:
@@ -210,8 +209,34 @@ class Index:
         with locked(self.layout.open_lock):
             wanted = max(size + min(size, _MOST_GROWTH_BYTES), _file_bytes(self.layout))
             if self._through_map:
-                _reserve(self.layout.data, wanted)
+                wanted = self._reserve_most(size, wanted)
             self._resize(wanted)
+
+    def _reserve_most(self, size: int, wanted: int) -> int:
+        """Reserve blocks up to `wanted` bytes, or if the device is nearly full at least some."""
+        try:
+            _reserve(self.layout.data, wanted)
+        except OSError:
+            wanted = max(size, _file_bytes(self.layout)) + _BALLAST_BYTES // 2
+            _reserve(self.layout.data, wanted)
+        else:
+            self._keep_ballast()
+        return wanted
+
+    def drop_ballast(self) -> None:
+        """Give the device's last blocks to the index, so that it can delete.
+
+        Deleting needs fresh pages too; a file is kept for the day when there are none.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.layout.ballast)
+
+    def _keep_ballast(self) -> None:
+        if not self.layout.ballast.exists():
+            try:
+                _reserve(self.layout.ballast, _BALLAST_BYTES)
+            except OSError:
+                self.drop_ballast()  # a full device: what could be had is better free
 
     def _adopt(self) -> None:
         """Make the map as large as another process made it.

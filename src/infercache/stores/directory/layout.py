@@ -49,6 +49,7 @@ class Layout:
         self.index = root / "index"
         self.data = self.index / "data.mdb"
         self.lock = self.index / "lock.mdb"
+        self.ballast = self.index / "ballast"
         self.values = root / "values"
         self.tmp = root / "tmp"
         self.generation = root / "generation"

@@ -37,7 +37,7 @@ def set_damaged_aside(layout: Layout, boot_id: str) -> bool:
     The size is checked at every open; the pages are walked only if the machine went down while
     the index was open. O(pages), some seconds for each GB.
     """
-    if not layout.data.exists():
+    if not layout.data.exists() or not layout.data.stat().st_size:
         return any(layout.values.iterdir())
     state = read_state(layout)
     problems = size_problems(layout)
@@ -53,8 +53,6 @@ def size_problems(layout: Layout) -> list[str]:
     """Return why the index file cannot be mapped safely: pages beyond the end of a file kill."""
     with open(layout.data, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size == 0:
-            return []
         metas = [_last_page(file.read(4096)) for _ in range(2)]
     known = [last for last in metas if last is not None]
     if not known:

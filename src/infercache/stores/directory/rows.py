@@ -75,7 +75,8 @@ def inline_charge(blob_bytes: int) -> int:
     row_bytes = blob_bytes + _FIXED.size + 16
     if row_bytes > PAGE_BYTES // 2 - 32:
         return RECORD_CHARGE + _pages(row_bytes + 16)
-    return RECORD_CHARGE + row_bytes * 3 // 2
+    rows_in_page = (PAGE_BYTES - 16) // (row_bytes + 10)
+    return RECORD_CHARGE + PAGE_BYTES * 3 // 2 // rows_in_page
 
 
 def file_charge(file_bytes: int) -> int:

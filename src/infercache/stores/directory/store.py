@@ -283,35 +283,45 @@ class DirectoryStore(SharedStore):
 
     def delete_many(self, keys: Sequence[Key]) -> int:
         """Delete records, journalled as "evict": copies elsewhere stay valid."""
-        digests = [key.digest for key in keys]
-        return self._write(lambda changes: sum(changes.evict(digest) > 0 for digest in digests))
+        return sum(freed > 0 for freed in self._evict([key.digest for key in keys]))
 
     def evict_many(self, digests: Sequence[bytes]) -> int:
         """Delete records to make room; return how many charged bytes that freed."""
+        return sum(self._evict(digests))
+
+    def _evict(self, digests: Sequence[bytes]) -> list[int]:
         try:
-            return self._evict(digests)
+            return self._evict_at_once(digests)
         except StoreFullError:
-            # A full device has no page for the index either. Files go first: a record without
-            # its file reads as missing, and their blocks make the room.
-            self._remove_files(digests)
-            return self._evict(digests)
+            self._make_room_to_delete(digests)
+            return [freed for digest in digests for freed in self._evict_at_once([digest])]
 
-    def _evict(self, digests: Sequence[bytes]) -> int:
-        return self._write(lambda changes: sum(changes.evict(digest) for digest in digests))
+    def _evict_at_once(self, digests: Sequence[bytes]) -> list[int]:
+        return self._write(lambda changes: [changes.evict(digest) for digest in digests])
 
-    def _remove_files(self, digests: Sequence[bytes]) -> None:
+    def _make_room_to_delete(self, digests: Sequence[bytes]) -> None:
+        """On a full device the index has no page for deleting either: delete files first.
+
+        A record without its file reads as missing. Transactions of one record each then need
+        few pages at a time, and free more.
+        """
         found = self._ask(lambda index: index.get_rows(digests))
         for digest, row in zip(digests, found, strict=True):
             file = rows.row_file(row) if row is not None else None
             if file is not None:
                 self._connection.values.remove(digest, file.serial)
+        self._connection.live().drop_ballast()
 
     def invalidate(self, what: Invalidation) -> int:
         """Delete all that matches, journal and fence it; return how many records went.
 
         Costs O(matching records), through the lists of members of each key space and tag.
         """
-        return self._write(lambda changes: changes.invalidate(what))
+        try:
+            return self._write(lambda changes: changes.invalidate(what))
+        except StoreFullError:
+            self._connection.live().drop_ballast()
+            return self._write(lambda changes: changes.invalidate(what))
 
     def _write(self, body: Callable[[Changes], T]) -> T:
         """Run a change in one transaction, then tell the other processes and delete files."""
