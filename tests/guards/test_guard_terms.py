@@ -120,9 +120,13 @@ def test_background_error_is_told_once_and_the_next_caller_gets_it(
     terms = Terms(ttl_s=10, stale_s=60)
     guard.get_or_compute(make_key(1), lambda: "old", terms)
     clock.advance(20)
-    with pytest.warns(InfercacheWarning, match="source is down"):
+
+    def serve() -> None:
         assert guard.get_or_compute(make_key(1), fail, terms) == "old"
         wait_until(lambda: guard.counts()["refresh_failed"] == 1)
+
+    with pytest.warns(InfercacheWarning, match="source is down"):
+        serve()
     wait_until(lambda: any(e.kind == "refresh" and "source is down" in e.detail for e in told))
     with pytest.raises(ConnectionError):
         guard.get_or_compute(make_key(1), fail, terms)
@@ -135,10 +139,14 @@ def test_fail_safe_serves_the_old_value_until_its_grace_ends(
     terms = Terms(ttl_s=10, stale_s=60, fail_safe=True)
     guard.get_or_compute(make_key(1), lambda: "old", terms)
     clock.advance(20)
-    with pytest.warns(InfercacheWarning, match="source is down"):
+
+    def serve() -> None:
         for _ in range(3):
             assert guard.get_or_compute(make_key(1), fail, terms) == "old"
             wait_until(lambda: guard.counts()["refresh_failed"] > 0)
+
+    with pytest.warns(InfercacheWarning, match="source is down"):
+        serve()
     assert any(event.kind == "stale_served" for event in told)
     clock.advance(60)
     with pytest.raises(ConnectionError):
