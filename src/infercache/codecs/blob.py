@@ -28,7 +28,7 @@ FORMAT = 1
 ALIGNMENT = 64
 # magic, format, algorithm, body offset, bytes of names, of tags, of the body,
 # version, cost_s, created_at, expires_at, stale_until, digest
-_HEAD = struct.Struct("<8sHBxIIIQqdddd16s")
+_HEAD = struct.Struct("<8sHBxIIIQQdddd16s")
 _LARGEST_NAMES = 2**20
 _LONGEST_CODEC_ID = 255
 # Below this one copy is cheaper than what hashing and writing several buffers costs.
