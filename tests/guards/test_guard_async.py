@@ -250,7 +250,7 @@ def test_two_event_loops_share_one_computation(guard: Guard, make_key: MakeKey) 
     async def ask() -> list[int]:
         await asyncio.to_thread(both.wait)
         asked = [guard.aget_or_compute(make_key(1), compute, TERMS) for _ in range(20)]
-        return await asyncio.gather(*asked)
+        return list(await asyncio.gather(*asked))
 
     results: list[list[int]] = []
     threads = [
