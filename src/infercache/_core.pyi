@@ -47,6 +47,15 @@ class Table:
     def get_many(self, keys: Sequence[bytes], default: Any = None) -> list[Any]:
         """Do `get` for each key, at one instant."""
 
+    def probe(self, key: bytes, default: Any = None, beta: float = 0.0) -> Any:
+        """Return the fresh value, or `default` where it is missing, stale or due for a refresh.
+
+        As `get`, but a miss is not counted: whoever looks on after it counts it.
+        """
+
+    def recalled(self) -> list[tuple[int, float]]:
+        """Return, for each group from 0 on, hits of `probe` and `Memo` and the seconds saved."""
+
     def read(self, key: bytes, beta: float = 0.0) -> tuple[Any, ...] | None:
         """Return what may still be used, counted and told to the policy; None for a miss.
 

@@ -73,7 +73,7 @@ def _audit(index: Index, txn: Any, problems: list[str]) -> list[tuple[bytes, byt
             problems.append(f"record {bytes(digest).hex()}: its key space has no name")
         if row[1] & rows.IN_FILE:
             files.append((bytes(digest), bytes(row)))
-    account = rows.decode_account(bytes(txn.get(ACCOUNT_KEY)))
+    account = rows.decode_account(bytes(txn.get(ACCOUNT_KEY, b"")))
     if (account.size_bytes, account.entries) != (size_bytes, entries):
         problems.append(
             f"the account says {account.size_bytes} bytes in {account.entries} records, "

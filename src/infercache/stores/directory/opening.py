@@ -137,7 +137,7 @@ def boot_id() -> str:
 
 def write_state(layout: Layout, *, clean: bool) -> None:
     """Remember who wrote last, and whether the index on the device is whole."""
-    state = {"boot_id": boot_id(), "clean": clean}
+    state = {"boot_id": boot_id(), "clean": clean, "seal": recovery.seal(layout) if clean else None}
     if recovery.read_state(layout) != state:
         replace_file(layout.state, json.dumps(state).encode(), durable=True)
 

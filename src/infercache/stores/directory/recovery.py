@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,10 +17,11 @@ from infercache.stores.directory.changes import Changes
 from infercache.stores.directory.index import Index
 from infercache.stores.directory.layout import Layout
 from infercache.stores.directory.prepare import Prepared
-from infercache.stores.directory.rows import FilePart
+from infercache.stores.directory.rows import PAGE_BYTES, FilePart
 from infercache.stores.directory.values import Values, read_trailer
 
 _MAGIC = 0xBEEFC0DE
+SEALED_BYTES = 32 << 20
 
 
 def read_state(layout: Layout) -> dict[str, Any]:
@@ -34,14 +36,15 @@ def read_state(layout: Layout) -> dict[str, Any]:
 def set_damaged_aside(layout: Layout, boot_id: str) -> bool:
     """Rename an index that must not be opened, and return whether it is to be rebuilt.
 
-    The size is checked at every open; the pages are walked only if the machine went down while
-    the index was open. O(pages), some seconds for each GB.
+    The size is checked at every open. The pages are walked only if the machine went down while
+    the index was open, or if an index that was closed does not match its seal: O(pages), some
+    seconds for each GB.
     """
     if not layout.data.exists() or not layout.data.stat().st_size:
         return any(layout.values.iterdir())
     state = read_state(layout)
     problems = size_problems(layout)
-    if not problems and state.get("clean") is not True and state.get("boot_id") != boot_id:
+    if not problems and _is_suspect(layout, state, boot_id):
         problems = page_problems(layout)
     if not problems:
         return False
@@ -49,21 +52,38 @@ def set_damaged_aside(layout: Layout, boot_id: str) -> bool:
     return True
 
 
+def _is_suspect(layout: Layout, state: dict[str, Any], boot_id: str) -> bool:
+    if state.get("clean") is True:
+        return state.get("seal") != seal(layout)
+    return state.get("boot_id") != boot_id
+
+
+def seal(layout: Layout) -> list[int] | None:
+    """Return length and checksum of the pages in use; None for a large index, to open fast."""
+    with open(layout.data, "rb") as file:
+        metas = [_last_page(file.read(PAGE_BYTES)) for _ in range(2)]
+        used = max((meta[1] + 1 for meta in metas if meta), default=0) * PAGE_BYTES
+        if used > SEALED_BYTES:
+            return None
+        file.seek(0)
+        return [used, zlib.crc32(file.read(used))]
+
+
 def size_problems(layout: Layout) -> list[str]:
     """Return why the index file cannot be mapped safely: pages beyond the end of a file kill."""
     with open(layout.data, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        metas = [_last_page(file.read(4096)) for _ in range(2)]
+        metas = [_last_page(file.read(PAGE_BYTES)) for _ in range(2)]
     known = [last for last in metas if last is not None]
     if not known:
         return [f"{layout.data} is not an LMDB file"]
-    needed = (max(known)[1] + 1) * 4096
+    needed = (max(known)[1] + 1) * PAGE_BYTES
     return [f"{layout.data} has {size} bytes of {needed}"] if size < needed else []
 
 
 def _last_page(page: bytes) -> tuple[int, int] | None:
     """Return transaction and last page number from a meta page, None if it is not one."""
-    if len(page) < 4096 or struct.unpack_from("<I", page, 16)[0] != _MAGIC:
+    if len(page) < PAGE_BYTES or struct.unpack_from("<I", page, 16)[0] != _MAGIC:
         return None
     last_page, transaction = struct.unpack_from("<QQ", page, 16 + 24 + 2 * 48)
     return transaction, last_page

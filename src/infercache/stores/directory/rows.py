@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import lmdb
 import msgspec
 
 from infercache.key import Key
@@ -30,10 +31,17 @@ _FILE_OFFSET = _FIXED.size - _FILE_PART.size
 _CHARGE = struct.Struct("<Q")
 _SPACE = slice(HEAD.size + 32, HEAD.size + 48)
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode_strings = msgspec.msgpack.Decoder(list[str]).decode
-
 Row = bytes | memoryview
+
+_encode = msgspec.msgpack.Encoder().encode
+_string_decoder = msgspec.msgpack.Decoder(list[str])
+
+
+def _decode_strings(row: Row) -> list[str]:
+    try:
+        return _string_decoder.decode(row)
+    except msgspec.DecodeError as error:
+        raise lmdb.CorruptedError(f"a row of the index is damaged: {error}") from error
 
 
 def space_id(scope: str, namespace: str, version: str) -> bytes:
@@ -51,9 +59,11 @@ def encode_space(key: Key) -> bytes:
     return _encode((key.scope, key.namespace, key.version))
 
 
-def decode_space(row: Row) -> tuple[str, str, str]:
+def decode_space(row: Row | None) -> tuple[str, str, str]:
     """Return scope, namespace and version; what a newer version appended is ignored."""
-    names = _decode_strings(row)
+    names = _decode_strings(row if row is not None else b"")
+    if len(names) < 3:
+        raise lmdb.CorruptedError("a key space of the index has no name")
     return names[0], names[1], names[2]
 
 
@@ -189,8 +199,10 @@ class Account:
         )  # fmt: skip
 
 
-def decode_account(row: bytes) -> Account:
+def decode_account(row: bytes | None) -> Account:
     """Return the account in a row."""
+    if row is None or len(row) < _ACCOUNT.size:
+        raise lmdb.CorruptedError("the account of the index is missing")
     account = Account(*_ACCOUNT.unpack_from(row))
     account.rest = row[_ACCOUNT.size :]
     return account

@@ -133,8 +133,10 @@ class DirectoryStore(SharedStore):
             raise self._connection.translated(error) from error
 
     def _read(self, index: Index, digest: bytes, row: bytes) -> Stored | None:
+        if not rows.is_known(row):
+            return None
         _, flags, _, header, expires_at = rows.HEAD.unpack_from(row)
-        if row[0] != rows.ROW_FORMAT or (expires_at != NEVER and self._clock.now() >= expires_at):
+        if expires_at != NEVER and self._clock.now() >= expires_at:
             return None
         if not flags & rows.IN_FILE:
             return Stored(row[header:])
@@ -189,6 +191,8 @@ class DirectoryStore(SharedStore):
             for digest, row in cursor.iternext():
                 if len(infos) >= _SCAN_CHUNK:
                     return infos, bytes(digest)
+                if not rows.is_known(row):
+                    continue
                 space = rows.row_space(row)
                 if space not in names:
                     names[space] = rows.decode_space(txn.get(space, None, index.spaces))
