@@ -205,6 +205,27 @@ impl Table {
         row.map(|row| row.to_tuple(py)).transpose()
     }
 
+    /// The fresh value, or the default; as `get`, but a miss is not counted: whoever looks on
+    /// after it counts it.
+    #[pyo3(signature = (key, default=None, beta=0.0))]
+    fn probe<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key,
+        default: Option<Bound<'py, PyAny>>,
+        beta: f64,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(match self.recall(py, key.number().to_le_bytes(), beta)? {
+            Recall::Value(value) => Some(value.into_bound(py)),
+            Recall::RefreshDue | Recall::Nothing => default,
+        })
+    }
+
+    /// Hits and seconds saved of `probe` and `Memo`, by group.
+    fn recalled(&self, py: Python<'_>) -> PyResult<Vec<(u64, f64)>> {
+        self.run(py, |state, _| state.recalled.groups())
+    }
+
     fn peek<'py>(&self, py: Python<'py>, key: Key) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let now = self.now(py)?;
         let row = self.run(py, |state, _| {

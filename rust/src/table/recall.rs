@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 use super::key::Key;
+use super::nodes::Terms;
 use super::state::{Dropped, Freshness, State};
 use super::time::Now;
 use super::Table;
@@ -47,8 +48,34 @@ impl State {
         let freshness = self.freshness(slot, beta, now);
         if freshness == Freshness::Fresh {
             self.counts.hits += 1;
+            self.recalled.note(self.nodes.terms(slot));
             self.note_use(slot);
         }
         Some((slot, freshness))
+    }
+}
+
+/// Hits that were answered without running Python, and the seconds of computation that they
+/// saved, by the group of the entry.
+#[derive(Default)]
+pub struct Recalled {
+    groups: Vec<(u64, f64)>,
+}
+
+impl Recalled {
+    #[inline]
+    fn note(&mut self, terms: &Terms) {
+        let group = terms.group as usize;
+        if group >= self.groups.len() {
+            self.groups.resize(group + 1, (0, 0.0));
+        }
+        let (hits, saved_s) = &mut self.groups[group];
+        *hits += 1;
+        *saved_s += terms.cost;
+    }
+
+    /// For each group from 0 on.
+    pub fn groups(&self) -> Vec<(u64, f64)> {
+        self.groups.clone()
     }
 }

@@ -4,6 +4,7 @@ use pyo3::Python;
 
 use super::key::Key;
 use super::nodes::{Item, Nodes};
+use super::recall::Recalled;
 use super::time::{Dice, Now};
 use crate::policies::{End, Facts, Policy};
 
@@ -90,6 +91,8 @@ pub struct State {
     pub nodes: Nodes,
     pub policy: Box<dyn Policy>,
     pub counts: Counts,
+    /// Hits of the native fast path by group.
+    pub recalled: Recalled,
     /// The bounds; u64::MAX for none.
     pub capacity: Amount,
     /// What is charged.
@@ -115,6 +118,7 @@ impl State {
             nodes,
             policy,
             counts: Counts::default(),
+            recalled: Recalled::default(),
             capacity,
             used: Amount::default(),
             held: Amount::default(),
