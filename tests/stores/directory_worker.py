@@ -95,6 +95,14 @@ def read_one(path: str, number: str) -> None:
     store.close()
 
 
+def put_small(path: str, count: str) -> None:
+    """Put many small blobs, so that the index outgrows its map."""
+    store, rng = DirectoryStore(path), random.Random(0)
+    for n in range(int(count)):
+        store.put_many([Record(RecordInfo(make_key(n), 1), (make_blob(rng, n, 2000),))])
+    store.close()
+
+
 def put_one(path: str, number: str, size: str) -> None:
     """Put one blob and leave without closing."""
     store = DirectoryStore(path)
@@ -104,7 +112,12 @@ def put_one(path: str, number: str, size: str) -> None:
     os._exit(0)
 
 
-JOBS = {job.__name__: job for job in (write_forever, write_for, evict_all, read_one, put_one)}
+JOBS = {
+    job.__name__: job
+    for job in (write_forever, write_for, evict_all, read_one, put_one, put_small)
+}
+    job.__name__: job for job in (write_forever, write_for, evict_all, read_one, put_one, put_small)
+}
 
 if __name__ == "__main__":
     JOBS[sys.argv[1]](*sys.argv[2:])

@@ -428,9 +428,25 @@ def test_torn_value_file_is_not_rebuilt(store: DirectoryStore, path: Path) -> No
 def test_clean_close_is_remembered(store: DirectoryStore, path: Path) -> None:
     store.put_many([make_record(1, b"x")])
     state = path / "state.json"
-    assert json.loads(state.read_text()) == {"boot_id": opening.boot_id(), "clean": False}
+    before = json.loads(state.read_text())
+    assert (before["boot_id"], before["clean"]) == (opening.boot_id(), False)
     store.close()
     assert json.loads(state.read_text())["clean"]
+
+
+def test_damage_to_a_closed_index_is_noticed_by_its_seal(store: DirectoryStore, path: Path) -> None:
+    """A flipped bit among the links between pages is found before LMDB follows it."""
+    store.put_many([make_record(n, b"s" * 1000) for n in range(200)])
+    store.put_many([make_record(999, LARGE)])
+    store.close()
+    with open(path / "index" / "data.mdb", "r+b") as file:
+        for page in range(2, 40):
+            file.seek(page * 4096 + 12)
+            file.write(b"\xff\x0f")
+    again = DirectoryStore(path)
+    assert read(again, 999) == LARGE
+    assert again.check() == []
+    again.close()
 
 
 # -- the rest of the promises ----------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from infercache.entry import NEVER
 from infercache.key import Key
@@ -206,7 +207,13 @@ class SharedStore(Store):
 
     The account (bytes, entries), the journal of changes and the fences of past invalidations
     live in the store's own index, written in the same transaction as what they describe.
+
+    Attributes:
+        generation_path: File whose first 8 bytes are the generation, little-endian, for
+            readers that map it themselves; None if there is no such file.
     """
+
+    generation_path: Path | None = None
 
     @abc.abstractmethod
     def usage(self) -> tuple[int, int]:
