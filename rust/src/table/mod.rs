@@ -305,8 +305,9 @@ impl Table {
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let bounds = capacity(capacity_bytes, capacity_entries)?;
         match self.run(py, |state, dropped| state.resize(bounds, dropped))? {
-            Some(keys) => Ok(to_bytes(py, keys)),
-            None => Err(PyValueError::new_err(
+            Err(NoVictim) => Err(self.no_victim()),
+            Ok(Some(keys)) => Ok(to_bytes(py, keys)),
+            Ok(None) => Err(PyValueError::new_err(
                 "what is pinned is larger than the new capacity; unpin it first",
             )),
         }

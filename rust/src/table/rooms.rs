@@ -1,8 +1,8 @@
 //! Pins, two-phase eviction, resizing, sweeping and the audit.
 
 use super::key::Key;
-use super::nodes::Terms;
-use super::state::{Amount, Dropped, State};
+use super::nodes::{Node, Terms};
+use super::state::{Amount, Dropped, NoVictim, State};
 use super::time::Now;
 use crate::policies::{End, Facts};
 
@@ -98,11 +98,17 @@ impl State {
 
     /// Lets those of the keys that are still leaving stay, in the order that they had.
     pub fn keep(&mut self, keys: &[Key]) -> usize {
+        let slots: Vec<u32> = keys.iter().filter_map(|key| self.leaving(*key)).collect();
+        self.keep_slots(&slots)
+    }
+
+    fn keep_slots(&mut self, slots: &[u32]) -> usize {
         let mut count = 0;
-        for key in keys.iter().rev() {
-            if let Some(slot) = self.leaving(*key) {
-                self.seize(slot);
-                self.settle(slot, End::Next);
+        for slot in slots.iter().rev() {
+            // A key may have been given twice.
+            if self.nodes.node(*slot).holds.leaving() {
+                self.seize(*slot);
+                self.settle(*slot, End::Next);
                 count += 1;
             }
         }
@@ -115,26 +121,39 @@ impl State {
 
     /// Sets the bounds and evicts what no longer fits, entries that are leaving already first;
     /// None if what is pinned alone is too much.
-    pub fn resize(&mut self, capacity: Amount, dropped: &mut Dropped) -> Option<Vec<Key>> {
-        let leaving: Vec<u32> =
-            self.nodes.iter().filter(|(_, node, _)| node.holds.leaving()).map(|at| at.0).collect();
-        let leaving_bytes: u64 = leaving.iter().map(|slot| self.nodes.terms(*slot).size).sum();
-        if self.held.bytes - leaving_bytes > capacity.bytes
-            || self.held.entries - leaving.len() as u64 > capacity.entries
-        {
-            return None;
+    pub fn resize(
+        &mut self,
+        capacity: Amount,
+        dropped: &mut Dropped,
+    ) -> Result<Option<Vec<Key>>, NoVictim> {
+        let leaving = |(slot, node, _): (u32, &Node, &Terms)| node.holds.leaving().then_some(slot);
+        let mut gone: Vec<u32> = self.nodes.iter().filter_map(leaving).collect();
+        let known = gone.len();
+        let mut held = self.held;
+        gone.iter().for_each(|slot| held.sub(self.nodes.terms(*slot).size));
+        if held.bytes > capacity.bytes || held.entries > capacity.entries {
+            return Ok(None);
         }
+        let (mut left, mut count) = (self.used, 0);
+        while left.bytes > capacity.bytes || left.entries > capacity.entries {
+            if count == gone.len() {
+                let Some(slot) = self.choose_one(None) else {
+                    self.keep_slots(&gone[known..]);
+                    return Err(NoVictim);
+                };
+                gone.push(slot);
+            }
+            left.sub(self.nodes.terms(gone[count]).size);
+            count += 1;
+        }
+        let evicted = gone[..count].iter().map(|slot| self.nodes.node(*slot).key).collect();
+        for slot in &gone[..count] {
+            dropped.push(self.drop_slot(*slot, true));
+        }
+        self.counts.evictions += count as u64;
         self.capacity = capacity;
         self.policy.resize(self.policy_capacity());
-        let mut evicted = Vec::new();
-        let mut leaving = leaving.into_iter();
-        while self.used.bytes > capacity.bytes || self.used.entries > capacity.entries {
-            let Some(slot) = leaving.next().or_else(|| self.choose_one(None)) else { break };
-            evicted.push(self.nodes.node(slot).key);
-            self.counts.evictions += 1;
-            dropped.push(self.drop_slot(slot, true));
-        }
-        Some(evicted)
+        Ok(Some(evicted))
     }
 
     /// Looks at up to `limit` slots, from where it stopped last time, and removes what is past
