@@ -41,9 +41,8 @@ def test_images_come_back(mode: str) -> None:
     assert (back.mode, back.size, back.info) == (image.mode, image.size, image.info)
     assert back.tobytes() == image.tobytes()
     assert back.getpalette() == image.getpalette()
-    back.putpixel(
-        (0, 0), 0 if mode in ("1", "L", "P", "I", "I;16", "F") else (0,) * len(back.getbands())
-    )
+    bands = len(back.getbands())
+    back.putpixel((0, 0), 0 if bands == 1 else (0,) * bands)
     assert around(image).tobytes() == image.tobytes()
 
 
@@ -84,9 +83,7 @@ def test_pandas_tables_come_back(frame: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(around(frame), frame)
 
 
-@pytest.mark.parametrize(
-    "frame", [pd.DataFrame({"a": [(1, 2), (3,)]}), pd.DataFrame({"a": [1, "x"]})]
-)
+@pytest.mark.parametrize("column", [[(1, 2), (3,)], [1, "x"]])
 def test_tables_that_arrow_would_change_are_refused(column: list[Any]) -> None:
     with pytest.raises(EncodeError, match="Arrow"):
         CODEC.encode(pd.DataFrame({"a": column}))

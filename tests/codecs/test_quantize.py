@@ -107,7 +107,7 @@ class TestInt8(CodecKit):
 
     def within_bound(self, value: Any, back: Any) -> bool:
         if isinstance(value, dict):
-            near = [np.abs(value[name] - back[name]).max() < 0.05 for name in value]
+            near = [float(abs(value[name] - back[name]).max()) < 0.05 for name in value]
             return all(near) and [one.dtype for one in value.values()] == [
                 one.dtype for one in back.values()
             ]

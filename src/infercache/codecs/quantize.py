@@ -16,6 +16,7 @@ from infercache.errors import BlobError, SettingError
 _LEVELS = 127
 # Smaller ones would grow.
 _FEWEST_ITEMS = 32
+_SCALE_BITS = (np.dtype(np.uint32), np.dtype(np.uint64))
 _TENSOR_DTYPES = ("float16", "bfloat16", "float32", "float64")
 Array = np.ndarray[Any, Any]
 
@@ -133,12 +134,15 @@ def _scales(grouped: Array) -> Array | None:
 
 
 def _dump(value: Quantized) -> Any:
-    return [value.dtype, value.tensor, value.group, value.codes, value.scales]
+    # As integers: the scales are floats themselves and must not be quantised in their turn.
+    scales = value.scales.view(f"u{value.scales.itemsize}")
+    return [value.dtype, value.tensor, value.group, value.codes, scales]
 
 
 def _load(plain: Any) -> Any:
     dtype, tensor, group, codes, scales = plain
     _check(group, codes, scales)
+    scales = scales.view(f"f{scales.itemsize}")
     rows = codes.reshape(-1, codes.shape[-1])
     wide = np.repeat(scales, group, axis=1)[:, : rows.shape[1]]
     array = (rows * wide).reshape(codes.shape)
@@ -148,7 +152,7 @@ def _load(plain: Any) -> Any:
 def _check(group: Any, codes: Any, scales: Any) -> None:
     if type(codes) is not np.ndarray or type(scales) is not np.ndarray or type(group) is not int:
         raise BlobError("the body holds quantised values without codes, scales or group size")
-    if codes.dtype != np.int8 or scales.dtype.kind != "f" or not codes.size or not codes.ndim:
+    if codes.dtype != np.int8 or scales.dtype not in _SCALE_BITS or not codes.size * codes.ndim:
         raise BlobError(f"the body holds quantised values of {codes.dtype} and {scales.dtype}")
     columns = codes.shape[-1]
     if not 1 <= group <= max(columns, 2**16):
