@@ -30,8 +30,10 @@ hashable = st.recursive(
     lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3) | st.tuples(),
     max_leaves=5,
 )
-values = st.recursive(
-    hashable | st.binary(max_size=4).map(bytearray) | st.binary(max_size=4).map(memoryview),
+values: st.SearchStrategy[Any] = st.recursive(
+    hashable
+    | st.binary(max_size=4).map(bytearray)
+    | st.binary(max_size=4).map(lambda data: memoryview(data)),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.lists(inner, max_size=4).map(tuple)

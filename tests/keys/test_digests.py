@@ -179,7 +179,7 @@ tokens_lists = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50)
 def test_chained_digests_are_what_they_are_defined_as(
     parent: bytes, tokens: list[int], block: int
 ) -> None:
-    expected = []
+    expected: list[bytes] = []
     for start in range(0, len(tokens) - block + 1, block):
         run = np.array(tokens[start : start + block], dtype="<i8").tobytes()
         parent_now = expected[-1] if expected else parent

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import PIL.Image
+import polars as pl
 import pytest
 import torch
 
@@ -50,7 +50,7 @@ def test_the_message_says_how_to_register() -> None:
 
 
 REFUSED = [
-    ((n for n in ()), "read only once"),
+    ((n for n in [1]), "read only once"),
     (map(str, []), "read only once"),
     (io.BytesIO(b"x"), "open file"),
     (random.Random(1), "pass the seed"),
