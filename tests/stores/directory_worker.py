@@ -113,9 +113,6 @@ def put_one(path: str, number: str, size: str) -> None:
 
 
 JOBS = {
-    job.__name__: job
-    for job in (write_forever, write_for, evict_all, read_one, put_one, put_small)
-}
     job.__name__: job for job in (write_forever, write_for, evict_all, read_one, put_one, put_small)
 }
 
