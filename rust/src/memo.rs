@@ -78,7 +78,7 @@ impl Parameters {
 }
 
 /// Answers calls from a table; every other call goes to a slow path in Python.
-#[pyclass(module = "infercache._core", dict, weakref, frozen)]
+#[pyclass(module = "infercache._core", dict, weakref, frozen, subclass)]
 pub struct Memo {
     table: Py<Table>,
     scheme: Scheme,

@@ -1,9 +1,9 @@
 """The decorator that keeps a function's results.
 
 A call is looked up by the content of its arguments, bound to the function's signature, so that
-`f(1)`, `f(x=1)` and `f(1, default)` are one entry. Calls with plain arguments are answered by
-native code without entering Python (`infercache._core.Memo`); everything else, and every miss,
-goes through the guards.
+`f(1)`, `f(x=1)` and `f(1, default)` are one entry. A hit in this process's memory is answered by
+native code (`infercache._core.Memo`) without entering Python; everything else goes through the
+guards.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from infercache._core import Memo, Table
 from infercache.errors import SettingError, UnkeyableError
-from infercache.guards.base import Terms
+from infercache.key import Key
+from infercache.keys.arguments import Arguments
 from infercache.keys.functions import code_version
+from infercache.keys.registry import encode_other
 
 if TYPE_CHECKING:
     from infercache.explain import Explanation
@@ -58,7 +61,10 @@ class MemoizeOptions:
     condition: Callable[[Any], bool] | None = None
 
 
-def memoize(space: Namespace, function: Any, **options: Any) -> Any:
+_OPTION_NAMES = ("name", "version", "ignore", "key", "condition")
+
+
+def memoize(space: Namespace, function: Any = None, **options: Any) -> Any:
     """Return a memoised function, or a decorator if no function is given.
 
     Args:
@@ -69,14 +75,12 @@ def memoize(space: Namespace, function: Any, **options: Any) -> Any:
     Raises:
         SettingError: an option that cannot be used, or a function that cannot be memoised.
     """
-    known = {name: options.pop(name) for name in MemoizeOptions.__slots__ if name in options}
-    if isinstance(known.get("ignore"), str):
-        known["ignore"] = (known["ignore"],)
-    if "ignore" in known:
-        known["ignore"] = tuple(known["ignore"])
-    made = MemoizeOptions(**known)
+    known = {name: options.pop(name) for name in _OPTION_NAMES if name in options}
     if function is None:
         return lambda later: memoize(space, later, **known, **options)
+    if isinstance(known.get("ignore"), str):
+        known["ignore"] = (known["ignore"],)
+    made = MemoizeOptions(**known)
     if isinstance(function, (classmethod, staticmethod)):
         return type(function)(_wrap(space, function.__func__, made, options))
     return _wrap(space, function, made, options)
@@ -84,8 +88,13 @@ def memoize(space: Namespace, function: Any, **options: Any) -> Any:
 
 def _wrap(space: Namespace, function: Any, options: MemoizeOptions, terms: dict[str, Any]) -> Any:
     _refuse_what_cannot_be_kept(function)
-    is_async = inspect.iscoroutinefunction(function)
-    return (AsyncMemoized if is_async else Memoized)(space, function, options, terms)
+    if options.condition is not None:
+        terms = {**terms, "keep_if": options.condition}
+    own = space.derive(_name(function, options), _version(function, options), terms)
+    call = _Call(own, function, options)
+    if inspect.iscoroutinefunction(function):
+        return AsyncMemoized(call)
+    return Memoized.of(call)
 
 
 def _refuse_what_cannot_be_kept(function: Any) -> None:
@@ -102,97 +111,90 @@ def _refuse_what_cannot_be_kept(function: Any) -> None:
             )
 
 
-@dataclass(slots=True)
-class _Arguments:
-    """Binds calls to a signature, and drops what does not count."""
-
-    signature: inspect.Signature
-    ignore: frozenset[str]
-    names: tuple[str, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.names = tuple(name for name in self.signature.parameters if name not in self.ignore)
-        unknown = self.ignore - set(self.signature.parameters)
-        if unknown:
-            raise SettingError(
-                f"ignore={sorted(unknown)} names no parameter of {self.signature}; "
-                f"known: {', '.join(self.signature.parameters)}"
-            )
-
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """Return the values of all parameters that count, in the order of the signature."""
-        bound = self.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return tuple(bound.arguments[name] for name in self.names)
+def _name(function: Any, options: MemoizeOptions) -> str:
+    if options.name is not None:
+        return options.name
+    inner = inspect.unwrap(function)
+    module = getattr(inner, "__module__", None) or "?"
+    return f"{module}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
 
 
-class Memoized:
-    """A memoised function. Thread-safe; as a class attribute it becomes a method.
+def _version(function: Any, options: MemoizeOptions) -> str:
+    return code_version(function) if options.version == "auto" else options.version
 
-    Raises, when called:
-        UnkeyableError: an argument has no content key; the computation does not run, since
-            its result could never be found again: name the parameter in `ignore=` or give
-            `key=`.
-    """
 
-    def __init__(
-        self, space: Namespace, function: Any, options: MemoizeOptions, terms: dict[str, Any]
-    ) -> None:
-        functools.update_wrapper(self, function)
+class _Call:
+    """A memoised function's parts: where its results are, and how a call becomes a key."""
+
+    def __init__(self, space: Namespace, function: Any, options: MemoizeOptions) -> None:
+        self.space = space
+        self.function = function
         self.options = options
-        self._function = function
-        self._arguments = _Arguments(inspect.signature(function), frozenset(options.ignore))
-        if options.condition is not None:
-            terms = {**terms, "keep_if": options.condition}
-        self.space = space.derive(self._namespace_name(), self._version(), terms)
-        self.space_terms: Terms = self.space.terms
+        self.arguments = Arguments(function, options.ignore)
 
-    def _namespace_name(self) -> str:
-        if self.options.name is not None:
-            return self.options.name
-        function = inspect.unwrap(self._function)
-        module = getattr(function, "__module__", None) or "?"
-        return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
-
-    def _version(self) -> str:
-        return (
-            code_version(self._function) if self.options.version == "auto" else self.options.version
+    def make_memo(self, kind: type[Memo], slow: Callable[..., Any]) -> Any:
+        """Return native code that looks calls up, and asks `slow` for what it does not find."""
+        lane = None if self.space.terms.keep_exceptions else self.space.fast_lane()
+        table, gate = (Table(0, 0), None) if lane is None else lane
+        keys, arguments = self.space.keys, self.arguments
+        by_key = self.options.key is not None
+        return kind(
+            table,
+            keys.seed,
+            keys.algorithm,
+            slow,
+            arguments.defaults,
+            None if by_key else arguments.nparams,
+            gate,
+            beta=self.space.terms.early_refresh,
+            encode_other=encode_other,
+            bind=self._bind_key if by_key else arguments.bind,
+            names=() if by_key else arguments.names,
+            positional_only=arguments.positional_only,
+            ignored=() if by_key else arguments.ignored,
         )
 
-    def content(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what a call is looked up by."""
+    def _bind_key(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> tuple[Any]:
+        assert self.options.key is not None
+        return (self.options.key(*args, **(kwargs or {})),)
+
+    def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
+        """Return what a call is looked up by, or say which argument it cannot be made of."""
         if self.options.key is not None:
-            return self.options.key(*args, **kwargs)
-        return self._arguments.bind(args, kwargs)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the kept result of this call, or compute and keep it."""
-        compute = functools.partial(self._function, *args, **kwargs)
-        return self.space.get_or_compute(self._key(args, kwargs), compute)
-
-    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        content = self.content(*args, **kwargs)
+            return self.space.keys.key(self._bind_key(args, kwargs), "key")
+        values = self.arguments.values(args, kwargs)
         try:
-            return self.space.key(content)
+            return self.space.keys.key(values)
         except UnkeyableError as error:
-            raise self._explain_unkeyable(error, content) from None
+            raise self._locate(values) or error from None
 
-    def _explain_unkeyable(self, error: UnkeyableError, content: Any) -> UnkeyableError:
-        """Say which parameter it is, in the function's own names."""
-        if self.options.key is None:
-            for name, value in zip(self._arguments.names, content, strict=True):
-                try:
-                    self.space.key(value)
-                except UnkeyableError as inner:
-                    return UnkeyableError(f"parameter {name!r} of {self.__qualname__}: {inner}")
-        return error
+    def _locate(self, values: tuple[Any, ...]) -> UnkeyableError | None:
+        """Say which argument has no key, by its name."""
+        ignored = self.arguments.ignored
+        names = [name for i, name in enumerate(self.arguments.names) if i not in ignored]
+        for name, value in zip(names, values, strict=True):
+            try:
+                self.space.keys.digest(value, f"argument {name!r}")
+            except UnkeyableError as error:
+                where = getattr(self.function, "__qualname__", "the function")
+                return UnkeyableError(f"{where}: {error}")
+        return None
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else BoundMemoized(self, instance)
+
+class _Upkeep:
+    """What users can ask of a memoised function beside calling it."""
+
+    _call: _Call
+    __qualname__: str
+
+    @property
+    def space(self) -> Namespace:
+        """The namespace that holds the results."""
+        return self._call.space
 
     def invalidate(self, *args: Any, **kwargs: Any) -> int:
         """Drop the result of one call; return how many entries went."""
-        return self.space.invalidate(self._key(args, kwargs))
+        return self.space.invalidate(self._call.key(args, kwargs))
 
     def cache_clear(self) -> int:
         """Drop all results of this function; return how many entries went."""
@@ -205,23 +207,51 @@ class Memoized:
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Say which tier would answer this call, and why each of the others would not."""
-        return self.space.explain(self._key(args, kwargs))
+        return self.space.explain(self._call.key(args, kwargs))
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else BoundMemoized(self, instance)
 
     def __repr__(self) -> str:
         return f"<memoized {self.__qualname__} in {self.space!r}>"
-
-    __qualname__: str
 
     def __reduce__(self) -> str:
         """Travel by name, as functions do."""
         return self.__qualname__
 
 
-class AsyncMemoized(Memoized):
-    """A memoised coroutine function."""
+class Memoized(_Upkeep, Memo):
+    """A memoised function. Thread-safe; as a class attribute it becomes a method.
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    Raises, when called:
+        UnkeyableError: an argument has no content key; the function does not run, since its
+            result could never be found again: leave it out by `ignore=`, or give `key=`.
+    """
+
+    @classmethod
+    def of(cls, call: _Call) -> Memoized:
+        """Return the memoised function of a call's parts."""
+
+        def slow(
+            args: tuple[Any, ...], kwargs: dict[str, Any], digest: bytes | None, due: bool
+        ) -> Any:
+            space = call.space
+            key = call.key(args, kwargs) if digest is None else space.keys.key_of(digest)
+            return space.compute(key, functools.partial(call.function, *args, **kwargs), due)
+
+        memoized: Memoized = call.make_memo(cls, slow)
+        memoized._call = call
+        functools.update_wrapper(memoized, call.function)
+        return memoized
+
+
+class AsyncMemoized(_Upkeep):
+    """A memoised coroutine function: hits in memory are answered without yielding."""
+
+    def __init__(self, call: _Call) -> None:
+        functools.update_wrapper(self, call.function)
+        self._call = call
+        self._memo: Memo = call.make_memo(Memo, _missed)
         if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
             inspect.markcoroutinefunction(self)
         else:
@@ -229,17 +259,36 @@ class AsyncMemoized(Memoized):
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the kept result of this call, or compute and keep it."""
-        compute = functools.partial(self._function, *args, **kwargs)
-        return await self.space.aget_or_compute(self._key(args, kwargs), compute)
+        found = self._memo(*args, **kwargs)
+        if type(found) is not _Missed:
+            return found
+        call = self._call
+        digest = found.digest
+        key = call.key(args, kwargs) if digest is None else call.space.keys.key_of(digest)
+        compute = functools.partial(call.function, *args, **kwargs)
+        return await call.space.acompute(key, compute, found.due)
+
+
+class _Missed(NamedTuple):
+    """What native code says of an async call that it cannot answer."""
+
+    digest: bytes | None
+    due: bool
+
+
+def _missed(
+    args: tuple[Any, ...], kwargs: dict[str, Any], digest: bytes | None, due: bool
+) -> _Missed:
+    return _Missed(digest, due)
 
 
 class BoundMemoized:
     """A memoised method of one object: every call passes the object first."""
 
-    def __init__(self, memoized: Memoized, instance: Any) -> None:
+    def __init__(self, memoized: Any, instance: Any) -> None:
         self.__func__ = memoized
         self.__self__ = instance
-        self.__wrapped__ = memoized.__wrapped__  # type: ignore[attr-defined]
+        self.__wrapped__ = memoized.__wrapped__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the memoised function with the object as first argument."""
@@ -247,11 +296,13 @@ class BoundMemoized:
 
     def invalidate(self, *args: Any, **kwargs: Any) -> int:
         """Drop the result of one call."""
-        return self.__func__.invalidate(self.__self__, *args, **kwargs)
+        dropped: int = self.__func__.invalidate(self.__self__, *args, **kwargs)
+        return dropped
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Say which tier would answer this call."""
-        return self.__func__.explain(self.__self__, *args, **kwargs)
+        answer: Explanation = self.__func__.explain(self.__self__, *args, **kwargs)
+        return answer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__func__, name)

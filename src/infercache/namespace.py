@@ -15,7 +15,7 @@ from infercache.guards.base import Terms
 from infercache.guards.negative import Failure
 from infercache.key import Key
 from infercache.keys.space import KeySpace
-from infercache.stack import Stack
+from infercache.stack import FastLane, Stack
 from infercache.stats import NamespaceStats
 from infercache.stores.base import Invalidation
 from infercache.units import parse_duration
@@ -199,6 +199,17 @@ class Namespace:
         )
         return value
 
+    def compute(self, key: Key, compute: Callable[[], Any], refresh_due: bool = False) -> Any:
+        """`get_or_compute` for who has the key; with `refresh_due` the kept value is served."""
+        self._stack.ensure_open()
+        guard = self._stack.guard
+        if refresh_due:
+            entry = _fresh_entry(self._stack.chain.find(key))
+            if entry is not None:
+                guard.refresh(key, compute, self.terms)
+                return entry.value
+        return guard.get_or_compute(key, compute, self.terms)
+
     def get_or_compute_many(
         self, keys: Sequence[K], compute_batch: Callable[[list[K]], Sequence[V]], **terms: Any
     ) -> list[V]:
@@ -241,6 +252,19 @@ class Namespace:
             self.key(key), compute, make_terms(self.terms, terms)
         )
         return value
+
+    async def acompute(
+        self, key: Key, compute: Callable[[], Awaitable[Any]], refresh_due: bool = False
+    ) -> Any:
+        """`compute` for coroutine functions."""
+        self._stack.ensure_open()
+        guard = self._stack.guard
+        if refresh_due:
+            entry = _fresh_entry(self._stack.chain.find_many([key], own_only=True)[0])
+            if entry is not None:
+                await guard.arefresh(key, compute, self.terms)
+                return entry.value
+        return await guard.aget_or_compute(key, compute, self.terms)
 
     async def aget_or_compute_many(
         self,
@@ -306,6 +330,10 @@ class Namespace:
         """Say which tier would answer for a key, and why each of the others would not."""
         return explain(self._stack.chain, self.key(key), self._stack.options.clock)
 
+    def fast_lane(self) -> FastLane | None:
+        """Return where native code may look this namespace's values up, or None."""
+        return self._stack.fast_lane()
+
     def usage(self) -> tuple[NamespaceStats, int]:
         """Return this namespace's counts, and how many of its entries this process holds.
 
@@ -316,7 +344,8 @@ class Namespace:
             (info.key.scope, info.key.namespace, info.key.version) == place
             for info in self._stack.tiers[0].scan()
         )
-        return self._tally.snapshot(), entries
+        counts = self._stack.namespace_stats().get(self.name, NamespaceStats())
+        return counts, entries
 
     def derive(self, name: str, version: str, terms: Mapping[str, Any]) -> Namespace:
         """Return a namespace of the same cache and scope, with some terms changed."""

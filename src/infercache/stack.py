@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from infercache._core import Generation, Table
 from infercache.clock import Clock, SystemClock
 from infercache.codecs.base import Codec
 from infercache.entry import Entry
@@ -26,7 +27,7 @@ from infercache.guards.machine_lock import MachineLock
 from infercache.guards.protected import protect
 from infercache.key import Key
 from infercache.lookup import TieredLookup
-from infercache.stats import NamespaceCounts, Stats
+from infercache.stats import NamespaceCounts, NamespaceStats, Stats
 from infercache.stores.base import Invalidation
 from infercache.tiers.base import Tier
 from infercache.tiers.chain import Chain
@@ -49,6 +50,13 @@ class StackOptions:
 
     secret: bytes | None = field(default=None, repr=False)
     clock: Clock = field(default_factory=SystemClock)
+
+
+class FastLane(NamedTuple):
+    """This process's table, and the counter that must be as it was last seen."""
+
+    table: Table
+    gate: Generation | None
 
 
 class Stack:
@@ -127,6 +135,17 @@ class Stack:
         first = self.tiers[0]
         return first if isinstance(first, MemoryTier) else None
 
+    def fast_lane(self) -> FastLane | None:
+        """Return where native code may look values up by itself, or None if it may not.
+
+        It may where memory hands its objects out as they are, and where one counter at most
+        tells what other processes changed.
+        """
+        memory, gates = self.memory, self.chain.gates()
+        if memory is None or not memory.by_reference or len(gates) > 1 or None in gates:
+            return None
+        return FastLane(memory.table, gates[0] if gates else None)
+
     def ensure_open(self) -> None:
         """Raise `ClosedError` if the cache was closed."""
         if self.closed:
@@ -161,12 +180,23 @@ class Stack:
         """Return a snapshot of all counts."""
         return Stats(
             [tier.stats() for tier in self.tiers],
-            self.counts.snapshot(),
+            self.namespace_stats(),
             self.guard.counts(),
             self.chain.outages.counts.as_dict(),
             self.chain.counts["promotions"],
             self.chain.counts["demotions"],
         )
+
+    def namespace_stats(self) -> dict[str, NamespaceStats]:
+        """Return each namespace's counts, with the hits that native code answered by itself."""
+        counts = self.counts.snapshot()
+        recalled = self.memory.table.recalled() if self.memory is not None else []
+        for group, (hits, saved_s) in enumerate(recalled):
+            if hits:
+                stats = counts.setdefault(self.spaces.space(group)[1], NamespaceStats())
+                stats.hits += hits
+                stats.saved_s += saved_s
+        return counts
 
     def flush(self) -> None:
         """Wait until queued writes are written."""

@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from infercache._core import Generation
 from infercache.clock import Clock
 from infercache.entry import Entry, Found, Freshness
 from infercache.errors import StoreError
@@ -301,6 +302,10 @@ class Chain:
 
     def _note(self, tier: Tier, digest: bytes, reason: str) -> None:
         self.departures.note(tier.name, digest, self._clock.now(), reason)
+
+    def gates(self) -> list[Generation | None]:
+        """Return the counters that tell native readers whether something changed elsewhere."""
+        return [watch.gate for watch in self._watches]
 
     def check(self) -> list[str]:
         """Recompute every tier's accounts."""

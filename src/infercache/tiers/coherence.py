@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from infercache._core import Generation
 from infercache.forks import fork_safe_lock
 from infercache.stores.base import Change, Invalidation, SharedStore
 from infercache.tiers.base import Tier
@@ -21,6 +22,7 @@ class JournalWatch:
 
     def __init__(self, tier: Tier, forget: Callable[[Invalidation], int]) -> None:
         self.tier = tier
+        self.gate: Generation | None = None
         self._forget = forget
         self._lock = fork_safe_lock()
         self._generation: int | None = None
@@ -42,6 +44,14 @@ class JournalWatch:
             changes = None if self._generation is None else store.changes(self._position)
             self._apply(store, changes)
             self._generation = generation
+            self._note_in_gate(store, generation)
+
+    def _note_in_gate(self, store: SharedStore, generation: int) -> None:
+        """Open the gate for native readers, who look at the same counter by themselves."""
+        if self.gate is None and store.generation_path is not None:
+            self.gate = Generation(store.generation_path)
+        if self.gate is not None:
+            self.gate.seen = generation
 
     def _apply(self, store: SharedStore, changes: Iterable[Change] | None) -> None:
         if changes is None:

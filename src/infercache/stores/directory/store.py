@@ -29,7 +29,7 @@ from infercache.stores.directory.audit import RepairReport, Verify, check, repai
 from infercache.stores.directory.changes import Changes, read_changes
 from infercache.stores.directory.connection import Connection, Options
 from infercache.stores.directory.index import Index
-from infercache.stores.directory.layout import is_volatile, resolve
+from infercache.stores.directory.layout import Layout, is_volatile, resolve
 from infercache.stores.directory.prepare import Preparation, Prepared, discard
 from infercache.stores.directory.touches import Touches
 from infercache.units import format_size, parse_size
@@ -93,6 +93,7 @@ class DirectoryStore(SharedStore):
         self._writer = secrets.token_bytes(8)
         options = Options(parse_size(map_bytes, "map_bytes"), read_only, durable)
         self._connection = Connection(self.path, options)
+        self.generation_path = Layout(self.path).generation
         self.features = StoreFeatures(
             persistent=not is_volatile(self.path),
             shared=True,
