@@ -76,6 +76,11 @@ impl Generation {
         Ok(u64::from_le(before.unwrap_or_else(|raw| raw)).wrapping_add(1))
     }
 
+    /// Whether the counter still is what the owner has seen. Some ns, no system call.
+    fn is_current(&self) -> bool {
+        self.unchanged()
+    }
+
     /// What the owner last acted on; starts as the counter's value at opening.
     #[getter]
     fn seen(&self) -> u64 {

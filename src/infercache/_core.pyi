@@ -212,6 +212,9 @@ class Generation:
     def __init__(self, path: str | os.PathLike[str]) -> None: ...
     def load(self) -> int:
         """Return the counter. Some ns, no system call."""
+    def is_current(self) -> bool:
+        """Return whether the counter still is `seen`. Some ns, no system call."""
+
     def bump(self) -> int:
         """Add one, atomically over all processes, and return the new value."""
 

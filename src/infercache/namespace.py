@@ -23,6 +23,7 @@ from infercache.units import parse_duration
 K = TypeVar("K")
 V = TypeVar("V")
 
+_MISSING: Any = object()
 _DURATIONS = ("ttl_s", "stale_s", "negative_ttl_s")
 _TERM_NAMES = [field.name for field in fields(Terms)]
 
@@ -95,6 +96,7 @@ class Namespace:
         self.algorithm = algorithm
         self.terms = terms or Terms()
         self.keys = KeySpace(scope, name, version, algorithm=algorithm, secret=stack.options.secret)
+        self._lane = stack.fast_lane()
         self._tally = stack.counts.of(name)
 
     # -- keys ----------------------------------------------------------------------------
@@ -120,12 +122,27 @@ class Namespace:
             )
         return content
 
+    def _probe(self, key: Key, beta: float) -> Any:
+        """Return the value if it is fresh in this process's memory: one native call."""
+        lane = self._lane
+        if lane is None or self._stack.closed:
+            return _MISSING
+        table, gate = lane
+        if gate is not None and not gate.is_current():
+            return _MISSING
+        value = table.probe(key.digest, _MISSING, beta)
+        return _MISSING if type(value) is Failure else value
+
     # -- reading and writing -------------------------------------------------------------
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the fresh value of a key, or `default`."""
+        made = self.key(key)
+        value = self._probe(made, 0.0)
+        if value is not _MISSING:
+            return value
         self._stack.ensure_open()
-        entry = _fresh_entry(self._stack.chain.find(self.key(key)))
+        entry = _fresh_entry(self._stack.chain.find(made))
         if entry is None:
             self._tally.misses.add(1)
             return default
@@ -193,10 +210,12 @@ class Namespace:
         However many threads, tasks and processes ask at once, one computes and the others
         wait for it. What the computation raises reaches the caller and is not kept.
         """
+        made = self.key(key)
+        value: V = self._probe(made, terms.get("early_refresh", self.terms.early_refresh))
+        if value is not _MISSING:
+            return value
         self._stack.ensure_open()
-        value: V = self._stack.guard.get_or_compute(
-            self.key(key), compute, make_terms(self.terms, terms)
-        )
+        value = self._stack.guard.get_or_compute(made, compute, make_terms(self.terms, terms))
         return value
 
     def compute(self, key: Key, compute: Callable[[], Any], refresh_due: bool = False) -> Any:
@@ -332,7 +351,7 @@ class Namespace:
 
     def fast_lane(self) -> FastLane | None:
         """Return where native code may look this namespace's values up, or None."""
-        return self._stack.fast_lane()
+        return self._lane
 
     def usage(self) -> tuple[NamespaceStats, int]:
         """Return this namespace's counts, and how many of its entries this process holds.
