@@ -24,7 +24,7 @@ def encode_array(value: Any) -> Parts:
 
 def _array_parts(array: np.ndarray[Any, Any]) -> Parts:
     dtype = array.dtype
-    head = (*_dtype_name(dtype), array.shape)
+    head = (_dtype_name(dtype), array.shape)
     if dtype.names is not None:
         # By field: the bytes between fields are not part of the value.
         fields = {f"[{name!r}]": _array_parts(array[name]) for name in dtype.names}
@@ -37,11 +37,14 @@ def _array_parts(array: np.ndarray[Any, Any]) -> Parts:
 def bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
     """Return the bytes of an array's items in C order, without a copy if they lie so."""
     numpy = _numpy()
-    flat = numpy.ascontiguousarray(array).reshape(-1)
-    return memoryview(flat.view(numpy.uint8))
+    if not array.flags.c_contiguous:
+        array = numpy.ascontiguousarray(array)
+    return memoryview(array.reshape(-1).view(numpy.uint8))
 
 
-def _dtype_name(dtype: np.dtype[Any]) -> tuple[str, str]:
+def _dtype_name(dtype: np.dtype[Any]) -> Any:
+    if dtype.isbuiltin == 1:
+        return dtype.str
     # Types of other makers, such as bfloat16, share the text of void types: hence the name.
     return (dtype.str, str(dtype.name) if dtype.names is None else "structured")
 
@@ -63,7 +66,7 @@ def encode_dtype(value: np.dtype[Any]) -> Parts:
         base, shape = value.subdtype
         return ("subarray", base, shape)
     if value.names is None or value.fields is None:
-        return _dtype_name(value)
+        return (_dtype_name(value),)
     fields = tuple((name, *value.fields[name][:2]) for name in value.names)
     return ("structured", value.itemsize, value.alignment, fields)
 

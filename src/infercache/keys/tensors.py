@@ -7,6 +7,7 @@ function returns for a tensor usually lives where the tensor lives.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any, NoReturn
 
@@ -14,6 +15,7 @@ from infercache.errors import UnkeyableError
 from infercache.keys.plain import refuse_random
 from infercache.keys.records import Parts
 
+_text = functools.lru_cache(maxsize=256)(str)  # of dtypes and layouts
 _SPARSE_PARTS = {
     "torch.sparse_csr": ("crow_indices", "col_indices", "values"),
     "torch.sparse_bsr": ("crow_indices", "col_indices", "values"),
@@ -40,8 +42,8 @@ def _parts(tensor: Any) -> tuple[Any, ...]:
     if tensor.device.type == "meta" or tensor.is_nested:
         kind = "meta" if tensor.device.type == "meta" else "nested"
         raise UnkeyableError(f"a {kind} tensor has no content key; pass dense tensors with data")
-    layout = str(tensor.layout)
-    head = (str(tensor.dtype), tensor.device.type, tuple(tensor.shape), layout)
+    layout = _text(tensor.layout)
+    head = (_text(tensor.dtype), tensor.device.type, tuple(tensor.shape), layout)
     if layout == "torch.strided":
         return (head, _bytes_of(tensor))
     if layout == "torch.sparse_coo":
@@ -54,9 +56,13 @@ def _parts(tensor: Any) -> tuple[Any, ...]:
 
 def _bytes_of(tensor: Any) -> memoryview:
     torch = sys.modules["torch"]
-    plain = tensor.as_subclass(torch.Tensor)
-    dense = plain.resolve_conj().resolve_neg().contiguous().cpu()
-    return memoryview(dense.reshape(-1).view(torch.uint8).numpy())
+    if type(tensor) is not torch.Tensor:
+        tensor = tensor.as_subclass(torch.Tensor)
+    if not (tensor.is_cpu and tensor.is_contiguous()):
+        tensor = tensor.contiguous().cpu()
+    if tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.resolve_conj().resolve_neg()
+    return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
 
 
 def encode_size(value: Any) -> Parts:
