@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from infercache.guards.signal import Signal
 from infercache.key import Key
@@ -72,6 +72,12 @@ class Flight(Signal):
         self.refused = False
 
 
+class HasFlight(Protocol):
+    """Something that is computed in a flight, or without one."""
+
+    flight: Flight | None
+
+
 class SingleFlight:
     """Lets one caller compute a key while the others wait for it. Thread-safe, O(1) each.
 
@@ -111,15 +117,16 @@ class SingleFlight:
         role, flight = self.enter(key, tags, work)
         return flight if role is Role.LEAD else None
 
-    def seal(self, flights: Sequence[Flight]) -> None:
+    def seal(self, led: Iterable[HasFlight]) -> None:
         """From now on nobody new may use the value of these flights.
 
         Called before the value is kept: an invalidation by another process is noticed up to
         that moment, and whoever asks later must see one that came after it.
         """
         with self._mutex:
-            for flight in flights:
-                flight.sealed = True
+            for item in led:
+                if item.flight is not None:
+                    item.flight.sealed = True
 
     def conclude(
         self,

@@ -109,19 +109,18 @@ class Leases:
         Returns:
             For each key of the lease, whether its value was written and is still valid.
         """
+        size = len(lease.keys)
         try:
             with lease._mutex:
                 lease.writer = threading.get_ident()
-                valid = [i for i in range(len(lease.keys)) if i not in lease.void]
-            kept = [False] * len(lease.keys)
+                void = lease.void
+                valid = [i for i in range(size) if i not in void] if void else list(range(size))
             try:
-                for position, was_kept in zip(valid, keep(valid), strict=True):
-                    kept[position] = was_kept
-            except BaseException:
-                for position in valid:  # written or not: whatever is void must not stay
-                    kept[position] = True
-                self._take_back(lease, kept, drop)
+                written = keep(valid)
+            except BaseException:  # written or not: whatever is void must not stay
+                self._take_back(lease, _spread(size, valid, [True] * len(valid)), drop)
                 raise
+            kept = written if len(valid) == size else _spread(size, valid, written)
             self._take_back(lease, kept, drop)
             return kept
         finally:
@@ -132,14 +131,15 @@ class Leases:
     ) -> None:
         while True:
             with lease._mutex:
-                overtaken = [i for i in lease.void if kept[i]]
+                overtaken = [i for i in lease.void if kept[i]] if lease.void else ()
                 if not overtaken:
                     self._close(lease)
-                    return
+                    break
             for position in overtaken:
                 kept[position] = False
             if drop is not None:
                 drop([lease.keys[i] for i in overtaken])
+        lease.fire()
 
     def _close(self, lease: LocalLease) -> None:
         lease.writer = 0
@@ -147,12 +147,20 @@ class Leases:
 
     def end(self, lease: LocalLease) -> None:
         """End a lease without keeping anything; ending it again is allowed."""
-        with lease._mutex:
-            self._close(lease)
         if not lease.fired:
+            with lease._mutex:
+                self._close(lease)
             lease.fire()
 
     def forget_parent(self) -> None:
         """Drop the leases of the parent process."""
         self._mutex = threading.RLock()
         self._open = {}
+
+
+def _spread(size: int, positions: Sequence[int], values: Sequence[bool]) -> list[bool]:
+    """Return a list with these values at these positions, and False elsewhere."""
+    spread = [False] * size
+    for position, value in zip(positions, values, strict=True):
+        spread[position] = value
+    return spread

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from typing import Any
 
 from infercache.clock import Clock
@@ -73,7 +74,8 @@ class Production:
             try:
                 values = yield Compute(partial(job.run, items), job.work)
                 values = [values] if job.single else split_batch(values, len(items))
-                wanted = _wanted(job.terms, values)
+                keep_if = job.terms.keep_if
+                wanted = keep_if and [bool(keep_if(value)) for value in values]
             except Exception as error:  # noqa: BLE001 - raised again unless a value stands in
                 yield from self._give_up(job, items, error, permit)
                 return
@@ -113,22 +115,22 @@ class Production:
         items: Sequence[Item],
         entries: Sequence[Entry],
         permit: Permit,
-        wanted: Sequence[bool],
+        wanted: Sequence[bool] | None = None,
     ) -> Steps:
         """Write the values; return for each key True, False (refused) or None (not written)."""
         outer = permit.outer
-        if outer is None or not any(wanted):
+        if outer is None or (wanted is not None and not any(wanted)):
             return [None] * len(items)
-        self._flights.seal(
-            [i.flight for i, want in zip(items, wanted, strict=True) if want and i.flight]
-        )
+        self._flights.seal(items if wanted is None else list(compress(items, wanted)))
 
         def write(valid: list[int]) -> list[bool]:
-            chosen = [i for i in valid if wanted[i]]
+            chosen = valid if wanted is None else [i for i in valid if wanted[i]]
             if not chosen:
                 self._lookup.abandon(outer)
                 return [False] * len(valid)
             kept = self._lookup.keep_many([(items[i].key, entries[i]) for i in chosen], outer)
+            if chosen is valid:
+                return kept
             outcome = dict(zip(chosen, kept, strict=True))
             return [outcome.get(i, False) for i in valid]
 
@@ -136,6 +138,8 @@ class Production:
         settle = partial(self.leases.settle, permit.local, write, self._drop)
         try:
             kept = yield Call("keep", settle, must_finish=True)
+            if wanted is None:
+                return kept
             return [ok if want else None for ok, want in zip(kept, wanted, strict=True)]
         except Exception as error:  # noqa: BLE001 - the caller gets the value all the same
             self._reports.fault("keep_failed", "lost", error)
@@ -169,7 +173,7 @@ class Production:
         """The computation raised: keep that if asked, tell the others, raise or fall back."""
         if len(items) == 1 and isinstance(error, job.terms.keep_exceptions):
             entry = self._entry(job.terms, Failure.of(error), 0.0)
-            yield from self._keep(items, [entry], permit, [True])
+            yield from self._keep(items, [entry], permit)
         for item in items:
             if item.flight is not None:
                 self._flights.conclude(item.flight, Outcome.ERROR, error=error)
@@ -190,8 +194,3 @@ class Production:
             self._reports.counters.add("fail_safe_served")
             self._reports.tell("stale_served", item.key, entry.cost_s, detail)
         return True
-
-
-def _wanted(terms: Terms, values: Sequence[Any]) -> list[bool]:
-    keep_if = terms.keep_if
-    return [keep_if is None or bool(keep_if(value)) for value in values]

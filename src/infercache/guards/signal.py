@@ -34,6 +34,7 @@ class Signal:
     def fire(self) -> None:
         """Mark as fired and wake everyone."""
         self.fired = True
-        wakers, self._wakers = self._wakers, []
-        for wake in wakers:
-            wake()
+        if self._wakers:
+            wakers, self._wakers = self._wakers, []
+            for wake in wakers:
+                wake()
