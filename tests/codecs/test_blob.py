@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infercache.codecs.blob import Blob, open_blob, peek_header, seal
@@ -14,6 +14,9 @@ from infercache.codecs.plain import PlainCodec
 from infercache.entry import NEVER, Entry
 from infercache.errors import BlobError, EncodeError, SettingError
 from infercache.key import Key
+
+# No absolute timing: the machine may be busy.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 KEY = Key("tenant", "embed", "v1", bytes(range(16)))
 SECRETS = [None, b"secret of the fleet"]
@@ -35,6 +38,7 @@ def sealed(body: bytes = b"body", secret: bytes | None = None, **changes: Any) -
     return b"".join(seal(KEY, "plain/1", Entry(None, **changes), [body], secret))
 
 
+@PATIENT
 @given(KEYS, ENTRIES, st.lists(st.binary(max_size=100)), st.sampled_from(SECRETS))
 def test_what_is_sealed_is_opened(
     key: Key, entry: Entry, body: list[bytes], secret: bytes | None
@@ -70,6 +74,7 @@ def test_every_truncation_and_extension_is_noticed(secret: bytes | None) -> None
             open_blob(blob + extra, KEY, "plain/1", secret)
 
 
+@PATIENT
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_blob_error(data: bytes) -> None:
     for candidate in (data, sealed()[:16] + data):
@@ -81,6 +86,7 @@ def test_any_bytes_are_a_blob_error(data: bytes) -> None:
             assert str(error)  # noqa: PT017 - a header may be readable
 
 
+@PATIENT
 @given(KEYS)
 def test_another_key_is_refused(other: Key) -> None:
     if other != KEY:
@@ -151,6 +157,7 @@ def test_large_bodies_are_neither_copied_by_seal_nor_by_open() -> None:
     assert open_blob(stored, KEY, "plain/1").body.obj is stored
 
 
+@PATIENT
 @given(st.lists(NAMES, max_size=10).map(tuple), st.integers(0, 300))
 def test_bodies_start_aligned(tags: tuple[str, ...], size: int) -> None:
     blob = b"".join(seal(KEY, "plain/1", Entry(None, tags=tags), [b"x" * size]))

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -19,6 +19,9 @@ from infercache.codecs.plain import PlainCodec
 from infercache.codecs.tree import ARRAY, TENSOR, TUPLE, VIEW, Ext, register_type
 from infercache.errors import BlobError, EncodeError, SettingError
 from infercache.testing.codec_kit import body_of, same
+
+# No absolute timing: the machine may be busy.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 CODEC = PlainCodec()
 ATOMS = (
@@ -66,11 +69,13 @@ def around(value: Any, codec: PlainCodec = CODEC) -> Any:
     return codec.decode(body_of(codec.encode(value)))
 
 
+@PATIENT
 @given(VALUES)
 def test_plain_values_come_back(value: Any) -> None:
     assert same(around(value), value)
 
 
+@PATIENT
 @given(hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, min_side=0, max_dims=4)), st.data())
 def test_arrays_come_back(array: Any, data: st.DataObject) -> None:
     if array.ndim:

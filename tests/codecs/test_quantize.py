@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -16,6 +16,9 @@ from infercache.codecs.base import Codec
 from infercache.codecs.quantize import Int8Codec
 from infercache.errors import SettingError
 from infercache.testing.codec_kit import CodecKit, body_of, same
+
+# No absolute timing: the machine may be busy.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 EPS = {"torch.bfloat16": 2.0**-7, "torch.float16": 2.0**-10, "torch.float32": 2.0**-23}
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, max_side=40)
@@ -39,6 +42,7 @@ def bound(wide: Any, group: int, eps: float) -> Any:
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
+@PATIENT
 @given(data=st.data(), group=st.sampled_from([0, 1, 7, 64]))
 def test_the_error_stays_within_the_bound(dtype: str, data: st.DataObject, group: int) -> None:
     array = data.draw(hnp.arrays(dtype, SHAPES))

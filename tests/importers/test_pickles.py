@@ -10,12 +10,15 @@ import uuid
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infercache.errors import BlobError
 from infercache.importers.pickles import read_pickle
 from infercache.testing.codec_kit import same
+
+# No absolute timing: the machine may be busy.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 KEYS = st.none() | st.integers() | st.text() | st.binary() | st.tuples(st.integers(), st.text())
@@ -32,18 +35,21 @@ VALUES = st.recursive(
 )
 
 
+@PATIENT
 @given(VALUES, st.integers(3, 5))
 def test_plain_values_are_what_pickle_makes_of_them(value: Any, protocol: int) -> None:
     data = pickle.dumps(value, protocol)
     assert same(read_pickle(data), pickle.loads(data))
 
 
+@PATIENT
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_value_or_a_blob_error(data: bytes) -> None:
     with contextlib.suppress(BlobError):
         read_pickle(data)
 
 
+@PATIENT
 @given(VALUES, st.integers(0, 5), st.data())
 def test_damaged_pickles_give_a_value_or_a_blob_error(
     value: Any, protocol: int, data: st.DataObject
