@@ -165,6 +165,7 @@ class World:
                 elif isinstance(effect, Call):
                     yield _ready
                     outcome = effect.run()
+                    yield _ready  # what was seen may be out of date before it is used
                 elif isinstance(effect, Wait):
                     yield partial(_has_fired, effect.signal)
                     outcome = True
