@@ -85,7 +85,9 @@ def _result(question: str, times: dict[str, list[float]], target: float | None) 
         middle,
         {name: statistics.median(values) for name, values in times.items()},
         {
-            name: statistics.median(theirs / mine for theirs, mine in zip(values, ours, strict=True))
+            name: statistics.median(
+                theirs / mine for theirs, mine in zip(values, ours, strict=True)
+            )
             for name, values in times.items()
         },
         target,

@@ -20,9 +20,10 @@ from measure import Result, paired, report
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from infercache.simulate.replay import replay
 from tests.simulate import shared_traces
 from tests.simulate.shared_traces import Keys
+
+from infercache.simulate.replay import replay
 
 POLICIES = {
     "fifo": "FIFO",
@@ -75,6 +76,7 @@ def measure(name: str, keys: Keys, path: Path) -> list[Result]:
             ours,
             {"libcachesim": theirs},
             ROUNDS,
+            max(1, 500_000 // len(keys)),
             question=f"{name}, {policy}",
             per_call=len(keys),
             target=1.0,

@@ -7,7 +7,7 @@ import random
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -60,7 +60,8 @@ def test_destructors_may_use_the_table(policy: str, unraisable: list[Any]) -> No
 
 def test_expired_values_die_outside_the_table(unraisable: list[Any]) -> None:
     table = Table()
-    for number, use in enumerate((table.get, table.read, table.touch, table.pin)):
+    uses: list[Callable[[bytes], object]] = [table.get, table.read, table.touch, table.pin]
+    for number, use in enumerate(uses):
         table.put(key_of(number), Reentrant(table, number), expires_at=1.0)
         use(key_of(number))
     table.put(key_of(9), Reentrant(table, 9), expires_at=1.0)
@@ -170,9 +171,7 @@ def hammer(table: Table, seed: int, failures: list[BaseException]) -> None:
 def test_many_threads_keep_the_accounts(policy: str) -> None:
     table = Table(100, None, policy)
     failures: list[BaseException] = []
-    threads = [
-        threading.Thread(target=hammer, args=(table, seed, failures)) for seed in range(6)
-    ]
+    threads = [threading.Thread(target=hammer, args=(table, seed, failures)) for seed in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from infercache._core import Table
-from infercache.policies import POLICIES
-from infercache.policies.registry import NativePolicy
-from infercache.simulate.replay import replay
-from infercache.testing.policy_kit import key_of
 from tests.policies.models.arc import Arc, PaperArc
 from tests.policies.models.base import Model
 from tests.policies.models.queues import Fifo, Lru, Sieve
 from tests.policies.models.s3fifo import S3Fifo
 from tests.policies.models.scores import Gdsf, Lfu
 from tests.policies.models.wtinylfu import WTinyLfu
+
+from infercache._core import Table
+from infercache.policies import POLICIES
+from infercache.policies.registry import NativePolicy
+from infercache.simulate.replay import replay
+from infercache.testing.policy_kit import key_of
 
 MODELS: dict[str, type[Model]] = {
     "arc": Arc,

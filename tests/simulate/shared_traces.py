@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
 import lzma
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 # Read at import: tests run without the INFERCACHE_ settings of whoever started them.
-FOLDER = Path(
-    os.environ.get("INFERCACHE_TRACES", Path(__file__).parents[3] / "shared" / "traces")
-)
+FOLDER = Path(os.environ.get("INFERCACHE_TRACES", Path(__file__).parents[3] / "shared" / "traces"))
 HOW = "set INFERCACHE_TRACES to a folder with the public traces and their baselines.csv"
 NAMES = (
     "adapt_size_request",
@@ -51,7 +47,7 @@ def _unzstd(path: Path) -> bytes:
     import zstandard
 
     with path.open("rb") as file:
-        return zstandard.ZstdDecompressor().stream_reader(file).read()
+        return bytes(zstandard.ZstdDecompressor().stream_reader(file).read())
 
 
 def _blocks(text: bytes) -> Keys:
@@ -64,13 +60,14 @@ def _prefixes(text: bytes) -> Keys:
     return np.array([block for row in rows for block in row], dtype=np.uint64)
 
 
-def _objects(lines: Any) -> Keys:
+def _objects(lines: list[str]) -> Keys:
     known: dict[tuple[str, str], int] = {}
-    pairs = (tuple(line.split()[1:3]) for line in lines)
-    return np.array([known.setdefault(pair, len(known)) for pair in pairs], dtype=np.uint64)
+    rows = (line.split() for line in lines)
+    keys = [known.setdefault((row[1], row[2]), len(known)) for row in rows]
+    return np.array(keys, dtype=np.uint64)
 
 
-def _integers(lines: Any) -> Keys:
+def _integers(lines: list[str]) -> Keys:
     wanted = (line for line in lines if line.strip() and not line.startswith("*"))
     return np.array([int(line) for line in wanted], dtype=np.uint64)
 
@@ -82,8 +79,9 @@ def load(name: str) -> Keys:
     if name == "arc_OLTP":
         return _blocks(_unzstd(FOLDER / f"{name}.lis.zst"))
     if name.startswith("lirs"):
-        return _integers(io.StringIO(gzip.open(FOLDER / f"{name}.trace.gz").read().decode()))
-    data = lzma.open(FOLDER / f"{name}.trace.xz").read()
+        text = gzip.decompress((FOLDER / f"{name}.trace.gz").read_bytes()).decode()
+        return _integers(text.splitlines())
+    data = lzma.decompress((FOLDER / f"{name}.trace.xz").read_bytes())
     if name == "adapt_size_request":
-        return _objects(io.StringIO(data.decode()))
+        return _objects(data.decode().splitlines())
     return np.frombuffer(data, dtype=">i4").astype(np.uint64)

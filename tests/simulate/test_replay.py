@@ -33,9 +33,7 @@ class Oldest(Policy):
 
 
 def test_counts_requests_bytes_and_savings() -> None:
-    answer = replay(
-        [1, 2, 1, 3, 1], "lru", 30, sizes=[10, 20, 10, 31, 10], costs=[1, 2, 1, 8, 0.5]
-    )
+    answer = replay([1, 2, 1, 3, 1], "lru", 30, sizes=[10, 20, 10, 31, 10], costs=[1, 2, 1, 8, 0.5])
     assert (answer.requests, answer.hits, answer.misses) == (5, 2, 3)
     assert (answer.requested_bytes, answer.hit_bytes) == (81, 20)
     assert answer.saved_s == 1.5
@@ -93,7 +91,7 @@ def test_bad_input_is_refused_with_a_sentence() -> None:
     with pytest.raises(SettingError, match="did you mean 'lru'"):
         replay([1], "lur", 1)
     with pytest.raises(TypeError, match="keys must be one row of integers"):
-        replay([1.5], "lru", 1)
+        replay(np.array([1.5]), "lru", 1)
     with pytest.raises(ValueError, match="size -4 of request 1 is negative"):
         replay([1, 2], "lru", 1, sizes=[1, -4])
     with pytest.raises(ValueError, match="1 sizes for 2 keys"):
@@ -106,7 +104,8 @@ def test_bad_input_is_refused_with_a_sentence() -> None:
 
 def test_other_threads_run_while_a_native_replay_does() -> None:
     keys = np.random.default_rng(2).integers(0, 1 << 20, 3_000_000)
-    running, seen = threading.Event(), []
+    running = threading.Event()
+    seen: list[None] = []
 
     def work() -> None:
         running.set()

@@ -6,11 +6,11 @@ import functools
 
 import numpy as np
 import pytest
-
-from infercache.simulate.replay import replay
 from tests.conftest import Require
 from tests.simulate import shared_traces
 from tests.simulate.shared_traces import Keys
+
+from infercache.simulate.replay import replay
 
 EXACT = {"fifo": "FIFO", "lru": "LRU", "sieve": "Sieve"}
 

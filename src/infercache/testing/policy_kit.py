@@ -21,6 +21,10 @@ def key_of(number: int) -> bytes:
     return number.to_bytes(16, "little")
 
 
+def _dice(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - chance that can be repeated, not secrets
+
+
 class PolicyConformance:
     """Runs a policy in a table through random workloads; set `policy` in a subclass.
 
@@ -59,7 +63,7 @@ class PolicyConformance:
     def test_the_accounts_are_exact_after_every_step(self, seed: int) -> None:
         """Never above capacity, no entry lost or duplicated, no old value."""
         table = self.make_table(100)
-        model = self._drive(table, random.Random(seed), 400)
+        model = self._drive(table, _dice(seed), 400)
         assert set(table) <= set(model)
         assert table.stats()["bytes"] <= 100
         assert all(table.get(key) == model[key] for key in table)
@@ -155,7 +159,7 @@ class PolicyConformance:
     @pytest.mark.parametrize("seed", range(3))
     def test_two_phase_eviction_keeps_the_accounts(self, seed: int) -> None:
         """Random choosing, keeping, forgetting, pinning and resizing."""
-        dice = random.Random(seed)
+        dice = _dice(seed)
         table = self.make_table(60)
         leaving: list[bytes] = []
         pinned: list[bytes] = []
