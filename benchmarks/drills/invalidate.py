@@ -70,10 +70,12 @@ class Elsewhere:
         assert self._pipe.recv() == "ready"
 
     def invalidate(self, key: str) -> None:
+        """Return when the other process has invalidated a key."""
         self._pipe.send(key)
         assert self._pipe.recv() == "done"
 
     def close(self) -> None:
+        """End the other process."""
         self._pipe.send(None)
         self._process.join(10)
         self._process.kill()

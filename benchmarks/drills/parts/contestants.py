@@ -36,12 +36,15 @@ class Infercache:
         self._ttl_s = ttl_s
 
     def get(self, key: str, compute: Compute) -> Any:
+        """Return the cached value, computing it if need be."""
         return self._cache.get_or_compute(key, compute, ttl_s=self._ttl_s)
 
     def invalidate(self, key: str) -> None:
+        """Forget a value."""
         self._cache.invalidate(key)
 
     def close(self) -> None:
+        """Release what is held."""
         self._cache.close()
 
 
@@ -68,12 +71,15 @@ class Cashews:
         return await asyncio.to_thread(compute)
 
     def get(self, key: str, compute: Compute) -> Any:
+        """Return the cached value, computing it if need be."""
         return self._run(self._get(key, compute=compute))
 
     def invalidate(self, key: str) -> None:
+        """Forget a value."""
         self._run(self._cache.delete(key))
 
     def close(self) -> None:
+        """Release what is held."""
         self._run(self._cache.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
 
@@ -102,12 +108,15 @@ class Diskcache:
         return self._cache.memoize(expire=ttl_s, ignore={1})
 
     def get(self, key: str, compute: Compute) -> Any:
+        """Return the cached value, computing it if need be."""
         return self._get(key, compute)
 
     def invalidate(self, key: str) -> None:
+        """Forget a value."""
         self._cache.delete(self._get.__cache_key__(key, None))
 
     def close(self) -> None:
+        """Release what is held."""
         self._cache.close()
 
 
@@ -130,12 +139,15 @@ class Cachebox:
         self._get = cachebox.cached(self._cache, key_maker=lambda key, compute: key)(_run)
 
     def get(self, key: str, compute: Compute) -> Any:
+        """Return the cached value, computing it if need be."""
         return self._get(key, compute)
 
     def invalidate(self, key: str) -> None:
+        """Forget a value."""
         self._cache.pop(key, None)
 
     def close(self) -> None:
+        """Release what is held."""
         self._cache.clear()
 
 
@@ -150,9 +162,11 @@ class Joblib:
         self._get = memory.cache(_run, ignore=["compute"], cache_validation_callback=fresh)
 
     def get(self, key: str, compute: Compute) -> Any:
+        """Return the cached value, computing it if need be."""
         return self._get(key, compute)
 
     def invalidate(self, key: str) -> None:
+        """Forget a value."""
         if self._get.check_call_in_cache(key, None):
             self._get.call_and_shelve(key, None).clear()
 

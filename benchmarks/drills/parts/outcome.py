@@ -64,7 +64,9 @@ def drill(
         outcomes.append(outcome)
         shown = "never" if outcome.figure is None else f"{outcome.figure:g} {unit}"
         met = "ok" if _met(outcome, target) else "missed"
-        print(f"  {name:22} {shown:>24}  target {target:g} {unit}: {met}  {outcome.note}", flush=True)
+        print(
+            f"  {name:22} {shown:>24}  target {target:g} {unit}: {met}  {outcome.note}", flush=True
+        )
     path = options.json or Path("results") / f"drill_{file}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_record(question, unit, target, outcomes), indent=1) + "\n")
