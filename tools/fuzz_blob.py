@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 import os
 import sys
 import tempfile
@@ -33,6 +34,10 @@ with atheris.instrument_imports(include=["infercache"]):
     from infercache.errors import BlobError
     from infercache.importers.pickles import read_pickle
     from infercache.key import Key
+
+    # Those that are loaded on first use: only what is imported here is seen by the fuzzer.
+    for name in ("plain", "arrays", "tensors", "images", "readable", "compress", "quantize"):
+        importlib.import_module(f"infercache.codecs.{name}")
 
 KEY = Key("tenant", "namespace", "v1", bytes(16))
 SECRET = b"secret of the fleet"
