@@ -24,6 +24,7 @@ from infercache.events import Events
 from infercache.forks import fork_safe_lock
 from infercache.guards.engine import Guard
 from infercache.guards.machine_lock import MachineLock
+from infercache.guards.negative import let_codecs_write_failures
 from infercache.guards.protected import protect
 from infercache.key import Key
 from infercache.lookup import TieredLookup
@@ -90,6 +91,7 @@ class Stack:
         self.counts = NamespaceCounts()
         self.spaces = Spaces()
         self.closed = False
+        let_codecs_write_failures()
         self._stripes = [fork_safe_lock() for _ in range(_STRIPES)]
         self.codecs = dict(codecs or {})
         self._open()

@@ -270,6 +270,24 @@ def test_kept_exceptions_are_raised_again(cache: ic.Cache) -> None:
     assert calls == [1]
 
 
+def test_kept_exceptions_survive_a_restart(tmp_path: Path) -> None:
+    calls: list[int] = []
+    for _ in range(2):
+        with ic.Cache(ic.Memory("1MB"), ic.Disk(tmp_path, "5MB")) as cache:
+
+            @cache.memoize(
+                version="1", name="find", keep_exceptions=(LookupError,), negative_ttl_s=60
+            )
+            def find(x: int) -> int:
+                calls.append(x)
+                raise KeyError(f"no {x}")
+
+            with pytest.raises(LookupError, match="no 1"):
+                find(1)
+            assert find.space.get("other") is None
+    assert calls == [1]
+
+
 def test_entries_expire() -> None:
     clock = ic.ManualClock()
     with ic.Cache(ic.Memory("1MB"), clock=clock) as cache:

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from infercache.codecs.tree import register_type
+from infercache.errors import BlobError
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -41,6 +44,24 @@ class Failure:
             if kind is not None:
                 return _build(kind, (self.message,) if self.args is None else self.args)
         return None
+
+
+def let_codecs_write_failures() -> None:
+    """Let byte tiers keep failures; registering again changes nothing."""
+    register_type(Failure, "infercache.Failure/1", _dump, _load)
+
+
+def _dump(failure: Failure) -> Any:
+    return (failure.types, failure.message, failure.args)
+
+
+def _load(data: Any) -> Failure:
+    match data:
+        case (tuple(types), str(message), tuple() | None as args) if all(
+            isinstance(name, str) for name in types
+        ):
+            return Failure(types, message, args)
+    raise BlobError("a kept exception has fields of other types than were written")
 
 
 def copy_error(error: BaseException) -> BaseException:
