@@ -203,8 +203,24 @@ class World:
         note: Callable[[list[Task]], object] = len,
     ) -> None:
         """Run all tasks to their end; `choose(n)` picks the next of n, -k ends one early."""
-        polls = 0
         alive: dict[Task, Ready] = dict.fromkeys(tasks, _ready)
+        try:
+            self._run_all(alive, choose, note)
+        finally:
+            for task in alive:
+                task.close()
+        for guard in self.guards:
+            assert len(guard.flights) == 0
+            assert len(guard.production.leases) == 0
+        assert not self.owners
+
+    def _run_all(
+        self,
+        alive: dict[Task, Ready],
+        choose: Callable[[int], int],
+        note: Callable[[list[Task]], object],
+    ) -> None:
+        polls = 0
         while alive:
             ready = [task for task, is_ready in alive.items() if is_ready()]
             polls = 0 if ready else polls + 1
@@ -222,10 +238,6 @@ class World:
                     alive[task] = next(task)
             except StopIteration:
                 del alive[task]
-        for guard in self.guards:
-            assert len(guard.flights) == 0
-            assert len(guard.production.leases) == 0
-        assert not self.owners
 
 
 def _ready() -> bool:
