@@ -55,6 +55,7 @@ def kill_at_random(path: Path, rng: random.Random, seed: int) -> None:
         writer.send_signal(signal.SIGKILL)
     for writer in writers:
         writer.communicate()
+        assert writer.returncode == -signal.SIGKILL
 
 
 def count_torn(store: DirectoryStore, worker: Any) -> tuple[int, int]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import lmdb
-
 from infercache.errors import ReadOnlyError, StoreError, StoreUnavailableError
 from infercache.forks import fork_safe_lock
 from infercache.stores.directory import opening
@@ -103,7 +101,7 @@ class Connection:
                 index.announce_write()
         return index
 
-    def translated(self, error: OSError | lmdb.Error) -> StoreError:
+    def translated(self, error: Exception) -> StoreError:
         """Return the store error for a foreign one, and drop an environment that it broke."""
         if isinstance(error, StoreError):
             return error

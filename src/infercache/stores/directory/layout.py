@@ -17,11 +17,13 @@ import fcntl
 import json
 import os
 import secrets
+import struct
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import lmdb
+import msgspec
 
 from infercache.errors import (
     ForeignDirectoryError,
@@ -35,6 +37,9 @@ FORMAT = 1
 MARKER_NAME = "infercache.json"
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
+
+# What the file system, LMDB and a damaged row raise; nothing else is taken for an outage.
+FOREIGN = (OSError, lmdb.Error, struct.error, msgspec.DecodeError)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -198,12 +203,17 @@ def translated(root: Path) -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except (OSError, lmdb.Error) as error:
+    except FOREIGN as error:
         raise translate(error, root) from error
 
 
-def translate(error: OSError | lmdb.Error, root: Path) -> StoreError:
-    """Return the store error for an error of the file system or of LMDB."""
+def translate(error: Exception, root: Path) -> StoreError:
+    """Return the store error for a foreign one."""
+    if isinstance(error, (lmdb.CorruptedError, struct.error, msgspec.DecodeError)):
+        return StoreUnavailableError(
+            f"the index of store directory {root} is damaged ({error}); "
+            f"delete {root / 'index'}: it is rebuilt from the large values"
+        )
     code = error.errno if isinstance(error, OSError) else getattr(error, "code", 0)
     if code in _FULL or isinstance(error, lmdb.MapFullError):
         return StoreFullError(

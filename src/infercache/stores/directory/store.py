@@ -8,8 +8,6 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import lmdb
-
 from infercache.clock import Clock, SystemClock
 from infercache.entry import NEVER
 from infercache.errors import StoreError, StoreFullError
@@ -29,7 +27,7 @@ from infercache.stores.directory.audit import RepairReport, Verify, check, repai
 from infercache.stores.directory.changes import Changes, read_changes
 from infercache.stores.directory.connection import Connection, Options
 from infercache.stores.directory.index import Index
-from infercache.stores.directory.layout import Layout, is_volatile, resolve
+from infercache.stores.directory.layout import FOREIGN, Layout, is_volatile, resolve
 from infercache.stores.directory.prepare import Preparation, Prepared, discard
 from infercache.stores.directory.touches import Touches
 from infercache.units import format_size, parse_size
@@ -130,7 +128,7 @@ class DirectoryStore(SharedStore):
                 None if row is None else self._read(index, key.digest, row)
                 for key, row in zip(keys, found, strict=True)
             ]
-        except (OSError, lmdb.Error) as error:
+        except FOREIGN as error:
             raise self._connection.translated(error) from error
 
     def _read(self, index: Index, digest: bytes, row: bytes) -> Stored | None:
@@ -176,7 +174,7 @@ class DirectoryStore(SharedStore):
         while start is not None:
             try:
                 infos, start = self._scan_chunk(self._connection.live(), start)
-            except (OSError, lmdb.Error) as error:
+            except FOREIGN as error:
                 raise self._connection.translated(error) from error
             for info in infos:
                 if scope in (None, info.key.scope) and namespace in (None, info.key.namespace):
@@ -349,7 +347,7 @@ class DirectoryStore(SharedStore):
                 index.known_spaces.update(changes.spaces)
             for digest, file in changes.doomed:
                 self._connection.values.remove(digest, file.serial)
-        except (OSError, lmdb.Error) as error:
+        except FOREIGN as error:
             self._touches.give_back(touches)
             raise self._connection.translated(error) from error
         return result
@@ -381,5 +379,5 @@ class DirectoryStore(SharedStore):
         index = self._connection.live()
         try:
             return question(index)
-        except (OSError, lmdb.Error) as error:
+        except FOREIGN as error:
             raise self._connection.translated(error) from error
