@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -147,10 +149,45 @@ def test_fail_safe_serves_the_old_value_until_its_grace_ends(
 
     with pytest.warns(InfercacheWarning, match="source is down"):
         serve()
-    assert any(event.kind == "stale_served" for event in told)
+    assert guard.counts()["fail_safe_served"] == 2
+    assert any(event.detail == "its last computation raised" for event in told)
     clock.advance(60)
     with pytest.raises(ConnectionError):
         guard.get_or_compute(make_key(1), fail, terms)
+
+
+async def test_failing_source_is_asked_less_and_less_often(
+    guard: Guard, clock: ManualClock, make_key: MakeKey
+) -> None:
+    terms = Terms(ttl_s=10, stale_s=1000, fail_safe=True)
+    tried_at: list[float] = []
+
+    async def new() -> str:
+        return "new"
+
+    async def refuse() -> None:
+        tried_at.append(clock.monotonic())
+        raise ConnectionError("source is down")
+
+    async def let_tasks_run() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def serve_for_a_minute() -> None:
+        for _ in range(240):
+            assert await guard.aget_or_compute(make_key(1), refuse, terms) == "new"
+            await let_tasks_run()
+            clock.advance(0.25)
+
+    await guard.aget_or_compute(make_key(1), new, terms)
+    clock.advance(20)
+    with pytest.warns(InfercacheWarning, match="source is down"):
+        await serve_for_a_minute()
+    assert [later - earlier for earlier, later in pairwise(tried_at)] == [1, 2, 4, 8, 16]
+    clock.advance(30)
+    await guard.aget_or_compute(make_key(1), new, terms)
+    await let_tasks_run()
+    assert guard.counts()["refreshes"] == 1
 
 
 def test_without_grace_an_expired_value_is_never_served(

@@ -125,10 +125,11 @@ class Algorithm:
         entry, digest = hit.entry, item.key.digest
         if hit.freshness is Freshness.STALE:
             if job.refresh or not self._may_serve_stale(job.terms, digest, entry):
-                item.stale = entry
                 return False
-            self.reports.counters.add("stale_served")
-            self.reports.tell("stale_served", item.key, entry.cost_s)
+            safe = digest in self.production.failures
+            self.reports.counters.add("fail_safe_served" if safe else "stale_served")
+            detail = "its last computation raised" if safe else ""
+            self.reports.tell("stale_served", item.key, entry.cost_s, detail)
         value = entry.value
         if type(value) is Failure:
             error = value.rebuild(job.terms.keep_exceptions)
@@ -148,7 +149,7 @@ class Algorithm:
         """
         age_s = self.clock.now() - entry.expires_at
         return 0 < terms.stale_s >= age_s and (
-            terms.fail_safe or digest not in self.production.failed
+            terms.fail_safe or digest not in self.production.failures
         )
 
     # -- flights -------------------------------------------------------------------------
@@ -206,9 +207,7 @@ class Algorithm:
         """Take what came of somebody else's flight; False if it must be looked up again."""
         if flight.outcome is Outcome.ERROR:
             assert flight.error is not None
-            if not self.production.fall_back(job, [item], flight.error):
-                raise copy_error(flight.error)
-            return True
+            raise copy_error(flight.error)
         if flight.outcome is Outcome.RETRY or item.late or flight.refused:
             return False
         job.results[item.key.digest] = flight.value

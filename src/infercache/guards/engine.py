@@ -260,7 +260,12 @@ class Guard:
 
     def _refresh_due(self, job: Job, start: Start) -> bool:
         """Start one background refresh of all that is due and not being refreshed."""
-        due = [(i, at) for i, at in job.due if i.key.digest not in self._refreshing]
+        may_try = self._steps.production.failures.may_try
+        due = [
+            (item, made_at)
+            for item, made_at in job.due
+            if item.key.digest not in self._refreshing and may_try(item.key.digest)
+        ]
         if not due:
             return False
         digests = {item.key.digest for item, _ in due}
@@ -317,7 +322,8 @@ class Guard:
                     self._events.emit(Event("refresh", "", item.key.namespace, item.key.digest))
 
     def _refresh_failed(self, job: Job, error: BaseException) -> None:
-        self._steps.production.failed.update(item.key.digest for item in job.items)
+        for item in job.items:
+            self._steps.production.failures.note(item.key.digest)
         self._steps.reports.fault("refresh_failed", "refresh", error)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from infercache.entry import Entry
 from infercache.guards.base import Terms
 from infercache.guards.flight import Flight, Work
 from infercache.key import Key
@@ -19,14 +18,12 @@ class Item:
     Attributes:
         key: The key.
         row: What the batch function is given for it.
-        stale: The expired value that may be served if the computation raises.
         flight: The flight that this request leads or waits for; None if it goes alone.
         late: It joined when the value was being kept already, and must look again.
     """
 
     key: Key
     row: Any
-    stale: Entry | None = None
     flight: Flight | None = None
     late: bool = False
 

@@ -13,6 +13,7 @@ from infercache.entry import Entry
 from infercache.guards.base import Lease, Lookup, Terms
 from infercache.guards.batches import split_batch
 from infercache.guards.effects import Call, Compute, Steps
+from infercache.guards.failures import Failures
 from infercache.guards.flight import Outcome, SingleFlight
 from infercache.guards.job import Item, Job
 from infercache.guards.leases import Leases, LocalLease
@@ -54,7 +55,7 @@ class Production:
         random: Callable[[], float],
     ) -> None:
         self.leases = Leases()
-        self.failed: set[bytes] = set()
+        self.failures = Failures(clock)
         self._lookup = lookup
         self._clock = clock
         self._flights = flights
@@ -76,7 +77,7 @@ class Production:
                 values = [values] if job.single else split_batch(values, len(items))
                 keep_if = job.terms.keep_if
                 wanted = keep_if and [bool(keep_if(value)) for value in values]
-            except Exception as error:  # noqa: BLE001 - raised again unless a value stands in
+            except Exception as error:  # noqa: BLE001 - raised again
                 yield from self._give_up(job, items, error, permit)
                 return
             cost_s = (self._clock.monotonic() - started) / len(items)
@@ -165,32 +166,16 @@ class Production:
             if void or refused:
                 self._reports.counters.add("voided")
             job.results[item.key.digest] = entry.value
-            self.failed.discard(item.key.digest)
+            self.failures.forget(item.key.digest)
             if item.flight is not None:
                 self._flights.conclude(item.flight, Outcome.VALUE, entry.value, refused=refused)
 
     def _give_up(self, job: Job, items: Sequence[Item], error: Exception, permit: Permit) -> Steps:
-        """The computation raised: keep that if asked, tell the others, raise or fall back."""
+        """The computation raised: keep that if asked, tell the others, raise."""
         if len(items) == 1 and isinstance(error, job.terms.keep_exceptions):
             entry = self._entry(job.terms, Failure.of(error), 0.0)
             yield from self._keep(items, [entry], permit)
         for item in items:
             if item.flight is not None:
                 self._flights.conclude(item.flight, Outcome.ERROR, error=error)
-        if not self.fall_back(job, items, error):
-            raise error
-
-    def fall_back(self, job: Job, items: Sequence[Item], error: BaseException) -> bool:
-        """Serve expired values in place of an error, if every one of these items has one."""
-        allowed = job.terms.fail_safe and not job.refresh
-        if not allowed or any(item.stale is None for item in items):
-            return False
-        now, detail = self._clock.now(), f"the computation raised {error!r}"
-        entries = [item.stale for item in items if item.stale is not None]
-        if any(now - entry.expires_at > job.terms.stale_s for entry in entries):
-            return False
-        for item, entry in zip(items, entries, strict=True):
-            job.results[item.key.digest] = entry.value
-            self._reports.counters.add("fail_safe_served")
-            self._reports.tell("stale_served", item.key, entry.cost_s, detail)
-        return True
+        raise error
