@@ -98,7 +98,7 @@ impl<'py> Bytes<'py> {
         if bytes.is_empty() {
             return T::FORMATS.contains(&format).then_some(&[]);
         }
-        let aligned = (bytes.as_ptr() as usize).is_multiple_of(align_of::<T>());
+        let aligned = bytes.as_ptr().cast::<T>().is_aligned();
         if !T::FORMATS.contains(&format) || self.itemsize() != size_of::<T>() || !aligned {
             return None;
         }

@@ -2,12 +2,13 @@
 //! when it falls, in ever smaller steps, and starts afresh when the hit ratio jumps.
 //!
 //! G. Einziger, O. Eytan, R. Friedman, B. Manes: Adaptive software cache management. Middleware
-//! 2018. Steps, decay and restart are those of the paper's hill climber.
+//! 2018. Decay and restart are Caffeine's. A sample is one request for each entry instead of ten,
+//! and the first step 10 % instead of 6.25 %: on traces of 100,000 requests the others hardly move.
 
-const FIRST_STEP: f64 = 0.0625;
+const FIRST_STEP: f64 = 0.1;
 const DECAY: f64 = 0.98;
 const JUMP: f64 = 0.05;
-const SAMPLE: u64 = 10;
+const SAMPLE: u64 = 1;
 
 /// See the module.
 pub struct Climber {
@@ -26,7 +27,7 @@ impl Climber {
         Self { share, range, step: FIRST_STEP, ratio: 0.0, hits: 0, requests: 0 }
     }
 
-    /// Counts a request; after ten for each entry it moves.
+    /// Counts a request; after one for each entry it moves.
     #[inline]
     pub fn note(&mut self, hit: bool, entries: u64) {
         self.hits += u64::from(hit);

@@ -195,10 +195,10 @@ unsafe fn place_named(
 ) -> PyResult<()> {
     let names = unsafe { Borrowed::from_ptr(py, names).cast_unchecked::<pyo3::types::PyTuple>() };
     for (number, name) in names.iter().enumerate() {
-        let same = |known: &&CStr| unsafe {
+        let same = |known: &CStr| unsafe {
             ffi::PyUnicode_CompareWithASCIIString(name.as_ptr(), known.as_ptr().cast::<c_char>()) == 0
         };
-        let place = PUT_NAMES.iter().position(|known| same(&known));
+        let place = PUT_NAMES.iter().position(|known| same(known));
         match place.filter(|place| given[*place].is_null()) {
             Some(place) => given[place] = unsafe { *arguments.add(number) },
             None => {

@@ -56,7 +56,7 @@ pub fn item(
     tags: Option<Py<PyTuple>>,
 ) -> PyResult<Item> {
     let [created_at, expires_at, stale_until] = times;
-    if !(cost >= 0.0 && cost < f64::INFINITY) {
+    if !(0.0..f64::INFINITY).contains(&cost) {
         let message = format!("cost is {cost} seconds; it must be a finite number, 0 or more");
         return Err(PyValueError::new_err(message));
     }
@@ -111,7 +111,7 @@ impl Row {
     }
 
     /// `(state, value, size, cost, version, created_at, expires_at, stale_until, tags)`.
-    pub fn to_tuple<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+    pub fn into_tuple<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let Item { value, terms } = self.item;
         let Terms { size, cost, version, created_at, expires_at, stale_until, .. } = terms;
         let (state, tags) = (self.freshness as u8, tuple_of(py, terms.tags));
@@ -120,9 +120,9 @@ impl Row {
     }
 
     /// The same with the group as the tenth field.
-    pub fn to_long_tuple<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+    pub fn into_long_tuple<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let group = self.item.terms.group.into_pyobject(py)?.into_any();
-        let mut fields: Vec<Bound<'py, PyAny>> = self.to_tuple(py)?.iter().collect();
+        let mut fields: Vec<Bound<'py, PyAny>> = self.into_tuple(py)?.iter().collect();
         fields.push(group);
         PyTuple::new(py, fields)
     }
@@ -145,7 +145,7 @@ impl Listing {
     }
 
     /// `(key, size, cost, version, created_at, expires_at, stale_until, group, tags)`.
-    pub fn to_tuple<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+    pub fn into_tuple<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let Terms { size, cost, version, created_at, expires_at, stale_until, group, tags } =
             self.terms;
         let (key, tags) = (self.key.to_bytes(py), tuple_of(py, tags));

@@ -202,7 +202,7 @@ impl Table {
             let (slot, freshness) = state.read(key, beta, &now, dropped)?;
             Some(Row::new(py, state, slot, freshness))
         })?;
-        row.map(|row| row.to_tuple(py)).transpose()
+        row.map(|row| row.into_tuple(py)).transpose()
     }
 
     /// The fresh value, or the default; as `get`, but a miss is not counted: whoever looks on
@@ -233,7 +233,7 @@ impl Table {
             let freshness = state.freshness(slot, 0.0, &now);
             Some(Row::new(py, state, slot, freshness))
         })?;
-        row.map(|row| row.to_long_tuple(py)).transpose()
+        row.map(|row| row.into_long_tuple(py)).transpose()
     }
 
     #[pyo3(signature = (group=None, tag=None))]
@@ -337,7 +337,7 @@ impl Table {
             let list = |(_, node, terms)| Listing::new(py, node, terms);
             state.nodes.iter().map(list).collect::<Vec<_>>()
         })?;
-        listed.into_iter().map(|listing| listing.to_tuple(py)).collect()
+        listed.into_iter().map(|listing| listing.into_tuple(py)).collect()
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {

@@ -45,18 +45,18 @@ class Climber:
     """Moves the window's share in the direction in which the hit ratio rises."""
 
     def __init__(self) -> None:
-        self.share, self.step, self.ratio = 0.01, 0.0625, 0.0
+        self.share, self.step, self.ratio = 0.2, 0.1, 0.0
         self.outcomes: list[bool] = []
 
     def note(self, hit: bool, entries: int) -> None:
         self.outcomes.append(hit)
-        if len(self.outcomes) < 10 * max(entries, 1):
+        if len(self.outcomes) < max(entries, 1):
             return
         ratio = sum(self.outcomes) / len(self.outcomes)
         change = ratio - self.ratio
         step = self.step if change >= 0 else -self.step
-        self.share = min(max(self.share + step, 0.01), 0.8)
-        jumped = 0.0625 if step > 0 else -0.0625
+        self.share = min(max(self.share + step, 0.01), 0.95)
+        jumped = 0.1 if step > 0 else -0.1
         self.step = jumped if abs(change) >= 0.05 else step * 0.98
         self.ratio, self.outcomes = ratio, []
 
