@@ -59,6 +59,8 @@ demo: setup ## Language model and image pipeline, without and with the cache, wi
 servers: # What tests and benchmarks start beside Python: installed on Debian as root, else asked for
 	@tools/install_servers.sh redis-server
 
+# Several workers with several threads each would wait for each other on few cores.
+test: export OMP_NUM_THREADS ?= 1
 test: setup servers ## Run the tests, with a gate on the branch coverage of the core
 	$(PY) -m pytest -n $(WORKERS) -m "not drill" --cov --cov-report=term $(PYTEST)
 

@@ -1,15 +1,73 @@
+"""The documentation is true: blocks run, commands exist, links lead somewhere."""
+
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from pages import ROOT, Block, blocks, commands, links, pages
 
 from infercache.cli.group import COMMANDS, infercache
+from infercache.reuse import packaged_models
 from infercache.settings.schema import reference_page
+
+ROOT = Path(__file__).parents[2]
+_FENCE = re.compile(
+    r"^(?:<!-- needs: (?P<needs>\w+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    code: str
+    needs: str
+
+
+def pages() -> list[Path]:
+    """Return every page, the README first."""
+    names = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    tops = [ROOT / name for name in names]
+    return [*tops, *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> Iterator[Block]:
+    """Yield the blocks of one language, in order."""
+    text = page.read_text(encoding="utf-8")
+    for match in _FENCE.finditer(text):
+        if match["language"] == language:
+            line = text.count("\n", 0, match.start("code"))
+            yield Block(page, line, language, match["code"], match["needs"] or "")
+
+
+def commands(program: str) -> list[tuple[Path, list[str]]]:
+    """Return (page, words) of each line in a shell block that starts with `program`."""
+    found = []
+    for page in pages():
+        for block in blocks(page, "bash"):
+            for line in block.code.splitlines():
+                words = re.sub(r"^(\w+=(\"[^\"]*\"|\S*)\s+)*", "", line).split()
+                if words and words[0] == program:
+                    found.append((page, words))
+    return found
+
+
+def links(page: Path) -> list[str]:
+    """Return the targets of a page's links, without those inside code."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    return _LINK.findall(re.sub(r"`[^`\n]*`", "", text))
+
 
 # Contributors' pages show how a test is written; it runs in a test only.
 _NOT_RUN = {"CONTRIBUTING.md"}
@@ -27,8 +85,17 @@ def run_blocks(chosen: list[Block], names: dict[str, Any]) -> None:
         exec(compile(source, str(block.page), "exec"), names)
 
 
+@functools.cache
+def load_once() -> Any:
+    """Load the model once for all pages: it takes half a minute."""
+    return _LOAD()
+
+
+_LOAD = packaged_models.load_smollm2
+
+
 @pytest.mark.model
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", _WITH_PYTHON, ids=name)
 def test_every_python_block_of_a_page_runs_one_after_the_other(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, require: Any
@@ -40,6 +107,7 @@ def test_every_python_block_of_a_page_runs_one_after_the_other(
     found = list(blocks(page, "python"))
     if any(block.needs == "smollm2" for block in found):
         require.smollm2()
+        monkeypatch.setattr(packaged_models, "load_smollm2", load_once)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     run_blocks(found, {"__name__": "__page__"})

@@ -81,12 +81,14 @@ def command(
 
 
 class _RichBars:
-    """Draws the bars of the demo."""
+    """Draws the bars of the demo; where there is no terminal, one line when a step begins."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def start(self, label: str, total: int) -> Callable[[], None]:
+        if self._progress.disable:
+            click.echo(f"{label} ...", err=True)
         task = self._progress.add_task(label, total=total)
         return lambda: self._progress.advance(task)
 

@@ -1,8 +1,0 @@
-"""Makes `pages` importable beside the tests that read the documentation."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
