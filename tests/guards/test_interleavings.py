@@ -336,6 +336,10 @@ Script = tuple[str, int, int]  # "read" or "invalidate", process, key
         [("read", 0, 0), ("invalidate", 0, 0), ("read", 0, 0)],
         [("read", 0, 0), ("invalidate", 1, 0), ("read", 0, 0)],
         [("read", 0, 0), ("read", 1, 0), ("invalidate", 1, 0)],
+        pytest.param(
+            [("read", 0, 0), ("read", 1, 0), ("invalidate", 1, 0), ("read", 0, 0)],
+            marks=pytest.mark.drill,
+        ),
         [("read", 0, 0), ("read", 0, 0), ("read", 0, 0)],
         [("read", 0, 0), ("read", 1, 0), ("read", 0, 0)],
     ],
