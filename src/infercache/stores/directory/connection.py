@@ -53,7 +53,7 @@ class Connection:
                 durable=options.durable,
             )
             try:
-                self.counter = SharedCounter(layout, read_only=index.read_only)
+                self.counter = SharedCounter(layout)
             except BaseException:
                 opening.release(index)
                 raise

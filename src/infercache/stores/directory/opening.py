@@ -19,6 +19,7 @@ from pathlib import Path
 from infercache.forks import forget_in_child
 from infercache.stores.directory import recovery
 from infercache.stores.directory.audit import sweep
+from infercache.stores.directory.generation import create_counter
 from infercache.stores.directory.index import Index
 from infercache.stores.directory.layout import (
     FILE_MODE,
@@ -76,6 +77,7 @@ def _open(layout: Layout, map_bytes: int, *, read_only: bool, durable: bool) -> 
             alone = _try_alone(users)
             unclean = recovery.read_state(layout).get("clean") is not True
             rebuild = recovery.set_damaged_aside(layout, boot_id())
+            create_counter(layout)
             index = Index(layout, map_bytes, read_only=False, durable=durable)
             if rebuild:
                 recovery.rebuild(index)
