@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use hashbrown::hash_map::Entry;
 use hashbrown::HashMap;
 
 /// Spreads an id; ids of digests are random already, ids of a trace are not.
@@ -56,9 +57,11 @@ impl Ghost {
 
     /// Remembers an id as the youngest.
     pub fn push(&mut self, id: u64, weight: u64) {
-        self.remove(id);
         self.next += 1;
-        self.known.insert(id, Memory { number: self.next, weight });
+        if let Some(old) = self.known.insert(id, Memory { number: self.next, weight }) {
+            self.weight -= old.weight;
+            self.tidy();
+        }
         self.order.push_back((id, self.next));
         self.weight += weight;
     }
@@ -67,20 +70,27 @@ impl Ghost {
     pub fn remove(&mut self, id: u64) -> bool {
         let Some(memory) = self.known.remove(&id) else { return false };
         self.weight -= memory.weight;
-        // Removed ids stay in the queue until they are its oldest, or too many.
+        self.tidy();
+        true
+    }
+
+    /// Removed ids stay in the queue until they are its oldest, or too many.
+    fn tidy(&mut self) {
         if self.order.len() > 64 && self.order.len() > 2 * self.known.len() {
             let known = &self.known;
             self.order.retain(|(id, number)| known.get(id).is_some_and(|m| m.number == *number));
         }
-        true
     }
 
     /// Forgets the oldest ids until at most this weight is left.
     pub fn trim(&mut self, weight: u64) {
         while self.weight > weight {
             let Some((id, number)) = self.order.pop_front() else { return };
-            if self.known.get(&id).is_some_and(|memory| memory.number == number) {
-                self.remove(id);
+            match self.known.entry(id) {
+                Entry::Occupied(found) if found.get().number == number => {
+                    self.weight -= found.remove().weight;
+                }
+                _ => {}
             }
         }
     }
