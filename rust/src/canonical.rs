@@ -17,8 +17,8 @@ use crate::digest::{Digest, Scheme, Stream, DETACH_BYTES};
 
 /// Deeper nesting is refused: it is a structure that contains itself, or as good as.
 const MAX_DEPTH: usize = 200;
-/// How many nodes are encoded between two looks for a pending Ctrl-C.
-const NODES_PER_SIGNAL_CHECK: u32 = 1 << 16;
+/// How many nodes are encoded before other threads and Ctrl-C get their turn; a power of two.
+const NODES_PER_PAUSE: u32 = 1 << 16;
 /// Encodings beyond this are digested in pieces rather than held.
 const HELD_BYTES: usize = 1 << 20;
 
@@ -93,8 +93,8 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// Encodes what has parts, one level deeper.
     fn inner(&mut self, value: &Bound<'py, PyAny>) -> Outcome {
         self.nodes += 1;
-        if self.nodes.is_multiple_of(NODES_PER_SIGNAL_CHECK) {
-            self.py.check_signals()?;
+        if self.nodes & (NODES_PER_PAUSE - 1) == 0 {
+            self.pause()?;
         }
         if self.ancestors.len() == MAX_DEPTH {
             let itself = self.ancestors.contains(&value.as_ptr());
@@ -104,6 +104,15 @@ impl<'a, 'py> Encoder<'a, 'py> {
         let outcome = self.parts(value);
         self.ancestors.pop();
         outcome
+    }
+
+    /// A structure whose parts occur in it many times over may take for ever.
+    #[cold]
+    fn pause(&mut self) -> PyResult<()> {
+        self.py.check_signals()?;
+        self.py.detach(|| {});
+        self.raw(&[]);
+        Ok(())
     }
 
     fn parts(&mut self, value: &Bound<'py, PyAny>) -> Outcome {

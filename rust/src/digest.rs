@@ -223,14 +223,17 @@ pub fn chain_digest<'py>(
         let (format, bytes) = (view.format().trim_start_matches(['@', '=', '<']), view.as_slice());
         match (format, view.itemsize()) {
             ("q" | "l" | "n", 8) => {
-                let (words, _) = bytes.as_chunks::<8>();
-                let tokens: Vec<i64> = words.iter().map(|word| i64::from_ne_bytes(*word)).collect();
+                let words = bytes.chunks_exact(8);
+                let tokens: Vec<i64> = words
+                    .map(|word| i64::from_ne_bytes(word.try_into().expect("8 bytes")))
+                    .collect();
                 chain(py, parent, &tokens, block_tokens)
             }
             ("i" | "l", 4) => {
-                let (words, _) = bytes.as_chunks::<4>();
-                let tokens: Vec<i64> =
-                    words.iter().map(|word| i32::from_ne_bytes(*word).into()).collect();
+                let words = bytes.chunks_exact(4);
+                let tokens: Vec<i64> = words
+                    .map(|word| i32::from_ne_bytes(word.try_into().expect("4 bytes")).into())
+                    .collect();
                 chain(py, parent, &tokens, block_tokens)
             }
             _ => {

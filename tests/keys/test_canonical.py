@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import random
+import signal
 import struct
+import threading
 from typing import Any
 
 import pytest
@@ -212,3 +215,15 @@ def _is_hashable(value: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def test_a_structure_that_would_take_for_ever_can_be_interrupted() -> None:
+    """Sixty levels of pairs are 2**60 nodes; other threads go on, and Ctrl-C ends it."""
+    value: Any = [1]
+    for _ in range(60):
+        value = [value, value]
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        SPACES[0].digest(value)
+    timer.join()

@@ -24,7 +24,7 @@ class KeySpace:
 
     Immutable: thread-safe. A digest of small plain values costs well under a microsecond; large
     buffers are hashed where they are, at 8 GB/s (blake3) or more (xxh3) on one core, with the
-    interpreter lock released.
+    interpreter lock released. An object that occurs n times in a value is encoded n times.
 
     Args:
         scope: Tenant; "" for none.
