@@ -6,8 +6,6 @@ import importlib.util
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,28 +32,33 @@ def load_worker() -> Any:
     return module
 
 
-def start_writer(path: Path, seed: int) -> subprocess.Popen[str]:
-    """Start a process that writes until it is killed."""
-    writer = subprocess.Popen(
-        [sys.executable, str(WORKER), "write_forever", str(path), str(seed), str(LIMIT)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-    )
-    assert writer.stdout is not None
-    assert writer.stdout.readline() == "ready\n"
-    return writer
+def start_writer(worker: Any, path: Path, seed: int) -> int:
+    """Fork a process that writes until it is killed; return once it has opened the store."""
+    ready, done = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            store, rng = DirectoryStore(path), random.Random(seed)
+            os.write(done, b"!")
+            while True:
+                worker.write_once(store, rng, LIMIT)
+        finally:
+            os._exit(1)
+    os.close(done)
+    said = os.read(ready, 1)
+    os.close(ready)
+    assert said == b"!"
+    return child
 
 
-def kill_at_random(path: Path, rng: random.Random, seed: int) -> None:
+def kill_at_random(worker: Any, path: Path, rng: random.Random, seed: int) -> None:
     """Let two processes write for a moment, and kill both."""
-    writers = [start_writer(path, 2 * seed), start_writer(path, 2 * seed + 1)]
+    writers = [start_writer(worker, path, 2 * seed), start_writer(worker, path, 2 * seed + 1)]
     time.sleep(rng.random() * 0.05)
     for writer in writers:
-        writer.send_signal(signal.SIGKILL)
+        os.kill(writer, signal.SIGKILL)
     for writer in writers:
-        writer.communicate()
-        assert writer.returncode == -signal.SIGKILL
+        assert os.WTERMSIG(os.waitpid(writer, 0)[1]) == signal.SIGKILL
 
 
 def count_torn(store: DirectoryStore, worker: Any) -> tuple[int, int]:
@@ -83,7 +86,7 @@ def test_no_torn_read_after_five_hundred_kills(folder: Path) -> None:
     read = torn = 0
     problems: list[str] = []
     for round_number in range(ROUNDS):
-        kill_at_random(folder / "store", rng, round_number)
+        kill_at_random(worker, folder / "store", rng, round_number)
         store = DirectoryStore(folder / "store")
         problems += store.check()
         assert store.usage()[0] <= LIMIT
