@@ -20,8 +20,8 @@ from infercache.errors import UnsupportedModelError
 # What the library writes into a configuration beside what decides the computation.
 _VOLATILE_SETTINGS = frozenset(
     {
-        "_commit_hash", "_model_name_or_path", "_name_or_path", "architectures", "id2label",
-        "label2id", "name_or_path", "output_attentions", "output_hidden_states",
+        "_commit_hash", "_model_name_or_path", "_name_or_path", "architectures", "dtype",
+        "id2label", "label2id", "name_or_path", "output_attentions", "output_hidden_states",
         "problem_type", "quantization_config", "return_dict", "torch_dtype",
         "transformers_version", "use_cache",
     }

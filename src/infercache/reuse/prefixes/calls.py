@@ -78,7 +78,7 @@ def read_call(model: Any, given: Mapping[str, Any]) -> Call | str:
     mask = passed_on.get("attention_mask")
     known = ("input_ids", "attention_mask", "tokenizer", "use_cache")
     odd = [name for name, value in passed_on.items() if value is not None and name not in known]
-    reason = f"argument {odd[0]}" if odd else _preventing(settings)
+    reason = _preventing(settings) or (f"argument {odd[0]}" if odd else "")
     if reason:
         return reason
     stop_tokens = _as_tokens(settings.eos_token_id)
@@ -124,6 +124,8 @@ def _as_tokens(value: Any) -> tuple[int, ...]:
 
 def unfit_state(model: Any) -> str:
     """Return why a model cannot use kept prefixes as it is now, or "". O(modules)."""
+    if model.device.type == "meta":
+        return "weights that are not in memory"
     if torch.is_autocast_enabled(model.device.type):
         return "autocast"
     for module in model.modules():
@@ -131,8 +133,14 @@ def unfit_state(model: Any) -> str:
             return "training mode"
         if getattr(module, "gradient_checkpointing", False):
             return "gradient checkpointing"
-        if module._forward_hooks or module._forward_pre_hooks:
+        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        # The library leaves hooks of its own behind, which only collect outputs.
+        if any(not _origin(hook).startswith("transformers.") for hook in hooks):
             return "forward hooks"
         if "forward" in vars(module) and not hasattr(module, "_hf_hook"):
             return "replaced forward method"
     return ""
+
+
+def _origin(hook: Any) -> str:
+    return str(getattr(getattr(hook, "func", hook), "__module__", None))
