@@ -36,6 +36,7 @@ from infercache.tiers.outages import Outages
 T = TypeVar("T")
 Items = Sequence[tuple[Key, Entry]]
 Positions = dict[str, int]
+_EPOCH = ""  # no tier's name
 
 
 class Chain:
@@ -187,9 +188,15 @@ class Chain:
     # -- writing -------------------------------------------------------------------------
 
     def positions(self) -> Positions:
-        """Return where each shared tier's journal stands: a lease for what is computed next."""
+        """Return where each shared tier's journal stands: a lease for what is computed next.
+
+        The epoch is part of it, taken first: what this process learns of invalidations from
+        now on, and before the value is kept, concerns the value too.
+        """
+        epoch = self._epochs.now
         taken = {tier.name: self._guarded(tier, tier.position) for tier in self._shared}
-        return {name: position for name, position in taken.items() if position is not None}
+        positions = {name: position for name, position in taken.items() if position is not None}
+        return {**positions, _EPOCH: epoch}
 
     def put_many(self, items: Items, positions: Positions | None = None) -> list[bool]:
         """Write to every tier, shared ones first; False where an invalidation forbade it.
@@ -198,10 +205,14 @@ class Chain:
         Shared tiers come first since they may know of an invalidation by another process; what
         they refuse for that reason is not kept here either.
         """
-        epoch = self._epochs.now
+        leased = positions is not None
         positions = positions or {}
+        epoch = positions.get(_EPOCH, self._epochs.now)
         allowed = [True] * len(items)
         for tier in self._shared:
+            if leased and tier.name not in positions and tier.journal is not None:
+                self._note_all(tier, items, "the tier was out when the computation began")
+                continue
             outcomes = self._put(tier, items, positions.get(tier.name))
             for i, outcome in enumerate(outcomes):
                 allowed[i] = allowed[i] and outcome is not Outcome.FENCED
@@ -209,6 +220,10 @@ class Chain:
         for tier in self._own:
             self._put_own(tier, kept, epoch)
         return allowed
+
+    def _note_all(self, tier: Tier, items: Items, reason: str) -> None:
+        for key, _ in items:
+            self._note(tier, key.digest, f"not taken: {reason}")
 
     def _put(self, tier: Tier, items: Items, position: int | None) -> Sequence[Outcome]:
         ttl_s = self._ttl_s.get(tier.name, math.inf)
