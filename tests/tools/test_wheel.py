@@ -22,6 +22,7 @@ def run(*command: str, cwd: Path) -> str:
 def test_the_wheel_installs_into_a_fresh_environment(tmp_path: Path, require: Any) -> None:
     """One wheel for every Python from 3.10, typed, with the command and the report's template."""
     require.program("cargo", "https://rustup.rs")
+    require.module("pip")
     python = sys.executable
     run(python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), ".", cwd=ROOT)
     wheel = next(tmp_path.glob("*.whl"))

@@ -121,6 +121,8 @@ def run_language(home: Path, models: Path, bars: Bars, *, quick: bool) -> Langua
     loaded()
     questions, handbook, new_tokens = workload(quick=quick)
     plain = Asker(model.generate, tokenizer, handbook, new_tokens)
+    # The first long prompt of a process also pays for memory and kernels being set up.
+    Asker(model.generate, tokenizer, handbook, 1).ask_all([OPENING], bars.start("warm up", 1))
     moved = bars.start("without a cache", len(questions) + 1)
     opening_cold, *cold = plain.ask_all((OPENING, *questions), moved)
     with open_demo_cache(home) as cache:
