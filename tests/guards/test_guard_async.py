@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -124,6 +125,23 @@ async def test_plain_function_runs_beside_the_loop(either: Guard, make_key: Make
     heart.cancel()
     assert threads != [threading.get_ident()]
     assert beats > 3
+
+
+async def test_coroutine_function_needs_no_thread(
+    guard: Guard, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asyncio, "to_thread", None)
+
+    async def compute(number: int) -> int:
+        return number + 1
+
+    class Model:
+        async def __call__(self) -> int:
+            return 3
+
+    ask = guard.aget_or_compute
+    assert await ask(make_key(1), functools.partial(compute, 1), TERMS) == 2
+    assert await ask(make_key(2), Model(), TERMS) == 3
 
 
 async def test_lambda_that_returns_a_coroutine_is_awaited(either: Guard, make_key: MakeKey) -> None:

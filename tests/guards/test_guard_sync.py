@@ -125,6 +125,7 @@ def test_interrupted_leader_hands_over_to_a_waiter(guard: Guard, make_key: MakeK
         assert leader.result(5)
         assert [waiter.result(5) for waiter in waiters] == ["done"] * 3
     assert guard.counts()["computations"] == 2
+    assert guard.counts()["handed_over"] == 1
 
 
 def test_computation_that_asks_for_its_own_key_does_not_wait_for_itself(

@@ -100,7 +100,9 @@ class Algorithm:
                     items = yield from self._obtain(job, items, locked, seen)
         finally:
             self._release(locked, list(locked))
-            self.flights.close_work(job.work)
+            left = self.flights.close_work(job.work)
+            if left and not job.refresh:
+                self.reports.counters.add("handed_over", left)
 
     def _find(self, items: Sequence[Item], beta: float, shared_only: bool = False) -> Steps:
         keys = [item.key for item in items]

@@ -37,10 +37,17 @@ class Call:
 
 @dataclass(slots=True)
 class Compute:
-    """Run the user's computation; async ones are awaited."""
+    """Run the user's computation; async ones are awaited.
+
+    Attributes:
+        run: What to run.
+        work: The request that it belongs to.
+        function: The user's own function, which `run` calls.
+    """
 
     run: Callable[[], Any]
     work: Work
+    function: Callable[..., Any]
 
 
 @dataclass(slots=True)
@@ -172,7 +179,7 @@ async def _finish(
 async def _compute_async(effect: Compute) -> Any:
     token = inside.set(effect.work)
     try:
-        if _is_coroutine_function(effect.run):
+        if _is_coroutine_function(effect.function):
             return await effect.run()
         outcome = await asyncio.to_thread(effect.run)
         return await outcome if inspect.isawaitable(outcome) else outcome
@@ -180,7 +187,7 @@ async def _compute_async(effect: Compute) -> Any:
         inside.reset(token)
 
 
-def _is_coroutine_function(run: Callable[[], Any]) -> bool:
+def _is_coroutine_function(run: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(run) or inspect.iscoroutinefunction(
         getattr(run, "__call__", None)  # noqa: B004 - an object whose call is a coroutine
     )

@@ -167,14 +167,15 @@ class SingleFlight:
                 outer.inner.add(work)
         return work
 
-    def close_work(self, work: Work) -> None:
-        """End a request: what it still leads goes over to those who wait for it."""
-        for flight in work.led:
-            if flight.outcome is Outcome.PENDING:
-                self.conclude(flight, Outcome.RETRY)
+    def close_work(self, work: Work) -> int:
+        """End a request: what it still leads goes over to those who wait; return how many."""
+        left = [flight for flight in work.led if flight.outcome is Outcome.PENDING]
+        for flight in left:
+            self.conclude(flight, Outcome.RETRY)
         if work.outer is not None:
             with self._mutex:
                 work.outer.inner.discard(work)
+        return len(left)
 
     def may_wait(self, work: Work, flight: Flight) -> bool:
         """Note that a request waits for a flight; False if that would be a circle."""

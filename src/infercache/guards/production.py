@@ -73,7 +73,7 @@ class Production:
             started = self._clock.monotonic()
             self._reports.counters.add("computations", len(items))
             try:
-                values = yield Compute(partial(job.run, items), job.work)
+                values = yield Compute(partial(job.run, items), job.work, job.compute)
                 values = [values] if job.single else split_batch(values, len(items))
                 keep_if = job.terms.keep_if
                 wanted = keep_if and [bool(keep_if(value)) for value in values]
