@@ -61,12 +61,14 @@ def _plots(outcome: Any) -> dict[str, str]:
             [Series("training", images.epochs_s)],
             unit="seconds for an epoch",
             title="Time for each epoch of training",
+            width=4.4,
         ),
         "inference": bar_plot(
             ["without a cache", "empty cache", "filled cache"],
             [Series("inference", images.passes_s)],
             unit="seconds for all test images",
             title="Time for the test images",
+            width=4.4,
         ),
     }
 

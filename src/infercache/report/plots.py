@@ -26,7 +26,7 @@ class Series:
 
 
 def bar_plot(
-    groups: Sequence[str], series: Sequence[Series], *, unit: str, title: str, log: bool = False
+    groups: Sequence[str], series: Sequence[Series], *, unit: str, title: str, width: float = 7.2
 ) -> str:
     """Return horizontal bars, grouped, each with its value written at its end.
 
@@ -35,7 +35,7 @@ def bar_plot(
         series: Up to three rows of bars, each with one value a group.
         unit: What the values are, for the axis: "seconds".
         title: For readers of the page who cannot see it.
-        log: Whether the axis is logarithmic.
+        width: Of the figure, in inches: the narrower, the larger its text beside the page's.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -45,7 +45,7 @@ def bar_plot(
     from matplotlib.figure import Figure
 
     height = 0.9 + len(groups) * (0.24 * len(series) + 0.16)
-    figure = Figure(figsize=(7.2, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     thickness = 0.8 / len(series)
     for number, row in enumerate(series):
@@ -60,17 +60,12 @@ def bar_plot(
             label=row.name,
         )
         axes.bar_label(bars, [_shown(value) for value in row.values], padding=4, color=_INK)
-    _style(axes, groups, series, unit, log=log)
+    _style(axes, groups, series, unit)
     return _as_svg(figure, title)
 
 
-def _style(
-    axes: Any, groups: Sequence[str], series: Sequence[Series], unit: str, *, log: bool
-) -> None:
-    if log:
-        axes.set_xscale("log")
-    largest = max(value for row in series for value in row.values)
-    axes.set_xlim(right=largest * (4.0 if log else 1.18))
+def _style(axes: Any, groups: Sequence[str], series: Sequence[Series], unit: str) -> None:
+    axes.set_xlim(right=1.18 * max(value for row in series for value in row.values))
     axes.set_yticks(range(len(groups)), groups)
     axes.invert_yaxis()
     axes.set_xlabel(unit, color=_INK)
