@@ -86,7 +86,7 @@ def test_unsupported_model_works_uncached_after_one_warning(kind: str, cache: ic
 def test_model_that_looks_back_from_the_end_is_found_out_by_trying(cache: ic.Cache) -> None:
     """Attention that is not causal passes every look at the configuration."""
 
-    class Mean(torch.nn.Module):
+    class Mean(torch.nn.Module):  # type: ignore[misc]
         def __init__(self, inner: Any) -> None:
             super().__init__()
             self.inner = inner
@@ -184,10 +184,10 @@ def test_state_that_may_change_the_answer_bypasses_and_says_so_once(
     model = llama()
     llm = attach(model, cache)
     change(model)
-    with pytest.warns(InfercacheWarning, match=reason) as caught:
-        for _ in range(3):
-            generate(llm, batch(prompts(12)))
-    assert len(caught) == 1
+    with pytest.warns(InfercacheWarning, match=reason):
+        generate(llm, batch(prompts(12)))
+    for _ in range(2):  # a second warning would be an error
+        generate(llm, batch(prompts(12)))
     assert llm.stats().bypasses == {reason: 3}
 
 
