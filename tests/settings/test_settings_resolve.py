@@ -50,6 +50,8 @@ def test_flat_and_dotted_names_mean_the_same() -> None:
         ("ttl_s", "soon", ["ttl_s='soon'", "10m"]),
         ("fail_safe", "maybe", ["fail_safe='maybe'", "true or false"]),
         ("disk.path", 3, ["disk.path=3", "a path"]),
+        ("disk.path", "~nobody-here/x", ["disk.path='~nobody-here/x'", "no such user"]),
+        ("disk.path", "a\0b", ["disk.path=", "zero character"]),
         ("memory.policy", 3, ["memory.policy=3", "a name"]),
     ],
 )

@@ -41,7 +41,7 @@ def settings_file(path: str | os.PathLike[str] | None, environ: dict[str, str]) 
     if asked is None or asked == "":
         here = Path(FILE_NAME)
         return here if here.is_file() else None
-    file = Path(asked).expanduser()
+    file = Path(os.path.expanduser(asked))
     if not file.is_file():
         who = "" if path is not None else f" (from {FILE_VARIABLE})"
         what = "is a directory" if file.is_dir() else "does not exist"

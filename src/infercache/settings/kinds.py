@@ -112,7 +112,12 @@ def _name(value: Any) -> Any:
 def _path(value: Any) -> Path:
     if not isinstance(value, (str, os.PathLike)):
         raise ValueError("a path in quotes is needed")
-    return Path(value).expanduser()
+    if "\0" in os.fspath(value):
+        raise ValueError("a path without a zero character is needed")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such user, whose home directory ~ could mean") from None
 
 
 def _secret(value: Any) -> bytes:
