@@ -117,9 +117,14 @@ class Guard:
             BatchSizeError: it returned more or fewer results than rows; nothing was kept.
             Exception: whatever it raised.
         """
-        items = _unique(keys, rows)
+        seen = self._steps.flights.concluded
+        found = self._look(keys, terms)
+        values = _all_fresh(found)
+        if values is not None:
+            return values
+        items, found = _unique(keys, rows, found)
         job = self._job(items, compute_batch, terms, single=False)
-        run_sync(self._steps.resolve(job))
+        run_sync(self._steps.resolve(job, found, seen))
         if job.due:
             self._refresh_due(job, self._start_thread)
         return [job.results[key.digest] for key in keys]
@@ -161,11 +166,13 @@ class Guard:
         terms: Terms,
     ) -> list[Any]:
         """Return the value of each key as `get_or_compute_many` does, without blocking the loop."""
-        items = _unique(keys, rows)
         seen = self._steps.flights.concluded
-        found = self._look_inline([item.key for item in items], terms)
-        if self._io is not None and not all(map(_usable, found or [None])):
-            found = None
+        looked = self._look_inline(keys, terms)
+        values = None if looked is None else _all_fresh(looked)
+        if values is not None:
+            return values
+        items, hits = _unique(keys, rows, looked or [None] * len(keys))
+        found = hits if self._io is None or all(map(_usable, hits)) else None
         job = self._job(items, compute_batch, terms, single=False)
         await run_async(self._steps.resolve(job, found, seen), self._io)
         if job.due:
@@ -179,6 +186,10 @@ class Guard:
         return self._refresh_due(self._all_due(key, compute, terms), self._start_task)
 
     # -- invalidation and life -----------------------------------------------------------
+
+    def is_idle(self) -> bool:
+        """Return whether nothing is being computed: `forget` would find nothing."""
+        return not len(self._steps.flights) and not len(self._steps.production.leases)
 
     def forget(self, what: Matcher) -> None:
         """Prepare an invalidation; call it before deleting from the tiers.
@@ -332,9 +343,24 @@ def _usable(hit: Found | None) -> bool:
     return hit is not None and hit.freshness is not Freshness.STALE
 
 
-def _unique(keys: Sequence[Key], rows: Sequence[Any]) -> list[Item]:
+def _all_fresh(found: Sequence[Found | None]) -> list[Any] | None:
+    """Return the values if all are there, fresh and no failures."""
+    values = []
+    for hit in found:
+        if hit is None or hit.freshness is not _FRESH or type(hit.entry.value) is Failure:
+            return None
+        values.append(hit.entry.value)
+    return values
+
+
+def _unique(
+    keys: Sequence[Key], rows: Sequence[Any], found: Sequence[Found | None]
+) -> tuple[list[Item], list[Found | None]]:
+    """Return an item for each key, once, and what was found of it."""
     items: dict[bytes, Item] = {}
-    for key, row in zip(keys, rows, strict=True):
+    hits = []
+    for key, row, hit in zip(keys, rows, found, strict=True):
         if key.digest not in items:
             items[key.digest] = Item(key, row)
-    return list(items.values())
+            hits.append(hit)
+    return list(items.values()), hits
