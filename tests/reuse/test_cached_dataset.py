@@ -233,3 +233,11 @@ def test_what_is_no_dataset_is_refused_in_one_sentence() -> None:
             ic.CachedDataset([1], "halve", cache)  # type: ignore[arg-type]
         with pytest.raises(UnkeyableError):
             ic.CachedDataset([1], functools.partial(halve, object()), cache)
+
+
+def test_key_of_an_array_survives_pickling() -> None:
+    """Spawned workers get their dataset pickled: its dtypes are no longer the builtin objects."""
+    space = ic.KeySpace("", "dataset", "1")
+    for dtype in (np.float64, np.int16, "<U3", "datetime64[s]"):
+        array = np.zeros(3, dtype)
+        assert space.key(pickle.loads(pickle.dumps(array))) == space.key(array)

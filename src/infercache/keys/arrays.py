@@ -43,7 +43,8 @@ def bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
 
 
 def _dtype_name(dtype: np.dtype[Any]) -> Any:
-    if dtype.isbuiltin == 1:
+    # A dtype that was pickled or byte-swapped is not the builtin object, but says the same.
+    if dtype.names is None and dtype.type.__module__ == "numpy":
         return dtype.str
     # Types of other makers, such as bfloat16, share the text of void types: hence the name.
     return (dtype.str, str(dtype.name) if dtype.names is None else "structured")
