@@ -43,11 +43,17 @@ def bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
 
 
 def _dtype_name(dtype: np.dtype[Any]) -> Any:
-    # A dtype that was pickled or byte-swapped is not the builtin object, but says the same.
-    if dtype.names is None and dtype.type.__module__ == "numpy":
+    if dtype.isbuiltin == 1 or _unpickled_builtin(dtype):
         return dtype.str
     # Types of other makers, such as bfloat16, share the text of void types: hence the name.
     return (dtype.str, str(dtype.name) if dtype.names is None else "structured")
+
+
+def _unpickled_builtin(dtype: np.dtype[Any]) -> bool:
+    """Return whether a dtype was a builtin one before it was pickled: equal, but another object."""
+    if dtype.names is not None or dtype.type.__module__ != "numpy":
+        return False
+    return bool(_numpy().dtype(dtype.str).isbuiltin == 1)
 
 
 def encode_masked_array(value: Any) -> Parts:
