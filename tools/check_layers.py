@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("assemble",),
     ("llm",),
     ("reuse", "simulate", "importers", "observe", "testing"),
-    ("cache", "namespace", "memoize", "explain", "stack", "lookup", "stats"),
+    ("cache", "namespace", "memoize", "explain", "stack", "lookup", "stats", "terms"),
     ("guards", "consistency", "prediction"),
     ("tiers",),
     ("stores", "codecs", "policies", "keys"),

@@ -11,10 +11,11 @@ from infercache.errors import SettingError
 from infercache.events import Events
 from infercache.guards.base import Terms
 from infercache.key import Key
-from infercache.namespace import Namespace, make_terms
+from infercache.namespace import Namespace
 from infercache.stack import Stack, StackOptions, describe
 from infercache.stats import Stats
 from infercache.stores.base import Invalidation
+from infercache.terms import make_terms
 from infercache.tiers.specs import Memory, TierSpec
 from infercache.units import parse_size
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
-from difflib import get_close_matches
 from typing import Any, TypeVar, overload
 
-from infercache.entry import NEVER, Entry, Found, Freshness
-from infercache.errors import KeySpaceError, SettingError
+from infercache.entry import Entry, Found, Freshness
+from infercache.errors import KeySpaceError
 from infercache.explain import Explanation, explain
 from infercache.guards.base import Terms
 from infercache.guards.negative import Failure
@@ -18,48 +16,12 @@ from infercache.keys.space import KeySpace
 from infercache.stack import FastLane, Stack
 from infercache.stats import NamespaceStats
 from infercache.stores.base import Invalidation
-from infercache.units import parse_duration
+from infercache.terms import make_terms
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 _MISSING: Any = object()
-_DURATIONS = ("ttl_s", "stale_s", "negative_ttl_s")
-_TERM_NAMES = [field.name for field in fields(Terms)]
-
-
-def make_terms(base: Terms, changes: Mapping[str, Any]) -> Terms:
-    """Return terms with some of them changed; durations may be written as "10m".
-
-    Raises:
-        SettingError: a name or a value that cannot be used.
-    """
-    if not changes:
-        return base
-    parsed: dict[str, Any] = {}
-    for name, value in changes.items():
-        if name not in _TERM_NAMES:
-            near = get_close_matches(name, _TERM_NAMES, n=1)
-            guess = f" (did you mean {near[0]!r}?)" if near else ""
-            raise SettingError(f"unknown term {name!r}{guess}; known: {', '.join(_TERM_NAMES)}")
-        if name == "ttl_s" and value is None:
-            value = NEVER
-        is_duration = name in _DURATIONS and value is not None
-        parsed[name] = parse_duration(value, name) if is_duration else value
-    if "tags" in parsed:
-        parsed["tags"] = check_tags(parsed["tags"])
-    return replace(base, **parsed)
-
-
-def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return tags as a tuple.
-
-    Raises:
-        SettingError: a single string, or something that is not a string.
-    """
-    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
-        raise SettingError(f"tags={tags!r}: give a sequence of strings, such as tags=('faq',)")
-    return tuple(tags)
 
 
 class Namespace:
@@ -173,29 +135,23 @@ class Namespace:
 
         A computation of this key that is running meanwhile will not overwrite it.
         """
-        return self.put_many([(key, value)], cost_s=cost_s, **terms)[0]
+        self._stack.ensure_open()
+        made = make_terms(self.terms, terms) if terms else self.terms
+        return self._stack.put_one(self.key(key), self._entry(value, cost_s, made))
 
     def put_many(
         self, items: Iterable[tuple[Any, Any]], *, cost_s: float = 0.0, **terms: Any
     ) -> list[bool]:
         """Keep several values; one trip a tier."""
-        now = self._stack.options.clock.now()
         made = make_terms(self.terms, terms)
-        entries = [
-            (
-                self.key(key),
-                Entry(
-                    value,
-                    cost_s=cost_s,
-                    created_at=now,
-                    expires_at=now + made.ttl_s,
-                    stale_until=now + made.ttl_s + made.stale_s,
-                    tags=made.tags,
-                ),
-            )
-            for key, value in items
-        ]
-        return self.keep_many(entries)
+        return self.keep_many(
+            [(self.key(key), self._entry(value, cost_s, made)) for key, value in items]
+        )
+
+    def _entry(self, value: Any, cost_s: float, terms: Terms) -> Entry:
+        now = self._stack.options.clock.now()
+        fresh_until = now + terms.ttl_s
+        return Entry(value, 0, cost_s, 0, now, fresh_until, fresh_until + terms.stale_s, terms.tags)
 
     def keep_many(self, items: Sequence[tuple[Key, Entry]]) -> list[bool]:
         """Keep entries as they are; returns for each whether a tier took it."""
@@ -215,8 +171,9 @@ class Namespace:
         if value is not _MISSING:
             return value
         self._stack.ensure_open()
-        value = self._stack.guard.get_or_compute(made, compute, make_terms(self.terms, terms))
-        return value
+        made_terms = make_terms(self.terms, terms)
+        computed: V = self._stack.guard.get_or_compute(made, compute, made_terms)
+        return computed
 
     def compute(self, key: Key, compute: Callable[[], Any], refresh_due: bool = False) -> Any:
         """`get_or_compute` for who has the key; with `refresh_due` the kept value is served."""

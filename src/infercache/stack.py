@@ -159,18 +159,26 @@ class Stack:
         Puts of one key follow each other through all tiers, so that no two tiers end up with
         different ones. A computation that began before the put was done is not kept after it.
         """
-        whats = [Invalidation(digest=key.digest) for key, _ in items]
         with ExitStack() as held:
             for stripe in sorted({key.digest[0] % _STRIPES for key, _ in items}):
                 held.enter_context(self._stripes[stripe])
-            self._forget(whats)
+            self._forget_computations(items)
             kept = self.chain.put_many(items)
-            self._forget(whats)
+            self._forget_computations(items)
         return kept
 
-    def _forget(self, whats: Sequence[Invalidation]) -> None:
-        for what in whats:
-            self.guard.forget(what)
+    def put_one(self, key: Key, entry: Entry) -> bool:
+        """`put` without the batch."""
+        with self._stripes[key.digest[0] % _STRIPES]:
+            self._forget_computations(((key, entry),))
+            kept = self.chain.put(key, entry)
+            self._forget_computations(((key, entry),))
+        return kept
+
+    def _forget_computations(self, items: Sequence[tuple[Key, Entry]]) -> None:
+        if not self.guard.is_idle():
+            for key, _ in items:
+                self.guard.forget(Invalidation(digest=key.digest))
 
     def invalidate(self, what: Invalidation) -> int:
         """Void what is being computed, then drop what is kept; return how many entries went."""

@@ -39,15 +39,10 @@ class LowerTier(MemoryTier):
             self.during_read()
         return entries
 
-    def put_many(
-        self, items: Sequence[tuple[Key, Entry]], lease: int | None = None
-    ) -> list[Outcome]:
+    def put(self, key: Key, entry: Entry, lease: int | None = None) -> Outcome:
         if self.out:
             raise StoreUnavailableError("the cable is cut")
-        return [
-            Outcome.FENCED if key.digest in self.fenced else super(LowerTier, self)._put(key, entry)
-            for key, entry in items
-        ]
+        return Outcome.FENCED if key.digest in self.fenced else super().put(key, entry)
 
 
 class Fixture:

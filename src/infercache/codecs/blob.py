@@ -142,6 +142,11 @@ def open_blob(buffer: Buffer, key: Key, codec_id: str, secret: bytes | None = No
     return Blob(_header(key, codec_id, head, tags), view[start:end])
 
 
+def blob_size(buffers: Sequence[Buffer]) -> int:
+    """Return the bytes of a sealed blob."""
+    return sum(map(_size, buffers))
+
+
 def peek_header(buffer: Buffer) -> BlobHeader:
     """Return what a blob says of itself, unverified: for listings, never for serving.
 

@@ -102,20 +102,38 @@ class ProtectedTier(Tier):
 
     def get(self, key: Key) -> Entry | None:
         """Return one of the tier's entries, at the cost of a look at the breaker."""
-        tier = self.inner
-        if (
-            self._deadline is None
-            and tier is not None
-            and not self._missed
-            and self.breaker.is_quiet()
-        ):
-            try:
-                return tier.get(key)
-            except StoreError as error:
-                self._why = str(error)
-                self.breaker.failed(self._why)
-                raise
-        return self._run(lambda opened: opened.get(key))
+        tier = self._quiet_tier()
+        if tier is None:
+            return self._run(lambda opened: opened.get(key))
+        try:
+            return tier.get(key)
+        except StoreError as error:
+            self._note_failure(error)
+            raise
+
+    def put(self, key: Key, entry: Entry, lease: int | None = None) -> Outcome:
+        """Put one entry, at the cost of a look at the breaker."""
+        tier = self._quiet_tier()
+        if tier is None:
+            return self.put_many([(key, entry)], lease)[0]
+        try:
+            return tier.put(key, entry, lease)
+        except StoreError as error:
+            if not isinstance(error, _NOT_AN_OUTAGE):
+                self._remember([Invalidation(digest=key.digest)])
+                self._note_failure(error)
+            raise
+
+    def _quiet_tier(self) -> Tier | None:
+        """Return the tier if it may be called directly: no deadline, nothing failed lately."""
+        if self._deadline is None and not self._missed and self.breaker.is_quiet():
+            return self.inner
+        return None
+
+    def _note_failure(self, error: StoreError) -> None:
+        if not isinstance(error, _NOT_AN_OUTAGE):
+            self._why = str(error)
+            self.breaker.failed(self._why)
 
     def put_many(
         self, items: Sequence[tuple[Key, Entry]], lease: int | None = None

@@ -12,14 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from infercache.entry import NEVER
 from infercache.key import Key
 
 Buffer = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class RecordInfo:
+class RecordInfo(msgspec.Struct, frozen=True, gc=False):
     """What an index knows of a record without reading its bytes.
 
     Attributes:
@@ -42,16 +43,14 @@ class RecordInfo:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """What is written: one blob, as one or more buffers that follow each other."""
 
     info: RecordInfo
     buffers: tuple[Buffer, ...]
 
 
-@dataclass(slots=True)
-class Stored:
+class Stored(msgspec.Struct, eq=False):
     """What is read: one blob, as one buffer.
 
     The buffer stays valid while it is held, even if the record is deleted meanwhile, and may
@@ -173,8 +172,7 @@ class Change:
     own: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Invalidation:
+class Invalidation(msgspec.Struct, frozen=True, gc=False):
     """What is no longer valid: the parts that are given must all match.
 
     Attributes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from infercache.errors import StoreFullError, StoreUnavailableError
 from infercache.key import Key
@@ -53,7 +54,10 @@ class MemoryStore(Store):
                 if done[-1]:
                     blob = b"".join(record.buffers)
                     charge = len(blob) + RECORD_CHARGE
-                    after[record.info.key.digest] = (replace(record.info, size_bytes=charge), blob)
+                    after[record.info.key.digest] = (
+                        structs.replace(record.info, size_bytes=charge),
+                        blob,
+                    )
                     size_bytes += charge - (known[0].size_bytes if known else 0)
             if limit_bytes is not None and size_bytes > limit_bytes:
                 raise StoreFullError(

@@ -101,6 +101,10 @@ class Tier(abc.ABC):
         """Return the entry of one key: `get_many` without the batch."""
         return self.get_many((key,))[0]
 
+    def put(self, key: Key, entry: Entry, lease: int | None = None) -> Outcome:
+        """Keep one entry: `put_many` without the batch."""
+        return self.put_many([(key, entry)], lease)[0]
+
     def check(self) -> list[str]:
         """Recompute the accounts and return a sentence for each that does not add up."""
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
@@ -9,9 +10,15 @@ from typing import Any
 
 from infercache.clock import Clock, SystemClock
 from infercache.codecs.base import Codec
-from infercache.codecs.blob import Blob, open_blob, seal
+from infercache.codecs.blob import Blob, blob_size, open_blob, seal
 from infercache.entry import Entry
-from infercache.errors import BlobError, EncodeError, InfercacheWarning, StoreFullError
+from infercache.errors import (
+    BlobError,
+    EncodeError,
+    InfercacheWarning,
+    ReadOnlyError,
+    StoreFullError,
+)
 from infercache.events import Event, Events
 from infercache.key import Key
 from infercache.stores.base import Invalidation, Record, RecordInfo, SharedStore, Stored
@@ -69,6 +76,7 @@ class ByteTier(Tier):
         self._counts = Counts()
         self._hits = Tally()
         self._misses = Tally()
+        self._puts = Tally()
         self._seconds = Tally()
         self._warned: set[type] = set()
 
@@ -132,9 +140,11 @@ class ByteTier(Tier):
         )
 
     def _drop(self, key: Key, counter: str, kind: str, detail: str = "") -> None:
+        """Delete what must not be served; on a read-only store it just reads as missing."""
         self._counts.add(counter)
         self._tell(kind, key, detail=detail)
-        self.store.evict_many([key.digest])
+        with contextlib.suppress(ReadOnlyError):
+            self.store.evict_many([key.digest])
 
     def _tell(
         self, kind: str, key: Key, size: int = 0, cost: float = 0.0, detail: str = ""
@@ -152,9 +162,25 @@ class ByteTier(Tier):
         written = iter(self._write(records, lease) if records else ())
         outcomes = [next(written) if isinstance(one, Record) else one for one in sealed]
         for outcome in outcomes:
-            self._counts.add("puts" if outcome is Outcome.KEPT else outcome.name.lower())
+            self._count(outcome)
         self._seconds.add(perf_counter() - started)
         return outcomes
+
+    def put(self, key: Key, entry: Entry, lease: int | None = None) -> Outcome:
+        """Encode and keep one entry."""
+        started = perf_counter()
+        outcome = self._record(key, entry)
+        if isinstance(outcome, Record):
+            outcome = self._write((outcome,), lease)[0]
+        self._count(outcome)
+        self._seconds.add(perf_counter() - started)
+        return outcome
+
+    def _count(self, outcome: Outcome) -> None:
+        if outcome is Outcome.KEPT:
+            self._puts.add(1)
+        else:
+            self._counts.add(outcome.name.lower())
 
     def _record(self, key: Key, entry: Entry) -> Record | Outcome:
         codec = self.codec_of(key.namespace)
@@ -163,7 +189,7 @@ class ByteTier(Tier):
         except EncodeError as error:
             self._report_unstorable(key, entry.value, error)
             return Outcome.UNSTORABLE
-        size = sum(memoryview(buffer).nbytes for buffer in buffers)
+        size = blob_size(buffers)
         if size > self.capacity_bytes:
             return Outcome.TOO_LARGE
         info = RecordInfo(
@@ -254,7 +280,8 @@ class ByteTier(Tier):
         """Return this process's counts and the store's size over all processes."""
         size, entries = self.store.usage()
         counts = self._counts.as_dict()
-        counts |= {"hits": int(self._hits.total()), "misses": int(self._misses.total())}
+        tallies = {"hits": self._hits, "misses": self._misses, "puts": self._puts}
+        counts |= {name: int(tally.total()) for name, tally in tallies.items()}
         seconds = self._seconds.total()
         return TierStats(self.name, self.capacity_bytes, size, entries, counts, seconds)
 

@@ -225,6 +225,33 @@ class Chain:
         for key, _ in items:
             self._note(tier, key.digest, f"not taken: {reason}")
 
+    def put(self, key: Key, entry: Entry, positions: Positions | None = None) -> bool:
+        """Write one entry to every tier: `put_many` without the batch."""
+        epoch = self._epochs.now
+        for tier in self._shared:
+            position = positions.get(tier.name) if positions else None
+            if self._put_one(tier, key, entry, position) is Outcome.FENCED:
+                return False
+        for tier in self._own:
+            with self._gate:
+                if not self._epochs.voided(epoch, key, entry.tags):
+                    self._put_one(tier, key, entry, None)
+        return True
+
+    def _put_one(self, tier: Tier, key: Key, entry: Entry, position: int | None) -> Outcome | None:
+        if self._ttl_s or self._events:
+            return next(iter(self._put(tier, [(key, entry)], position)), None)
+        try:
+            outcome = tier.put(key, entry, position)
+        except StoreError as error:
+            self.outages.failed(tier.name, error)
+            return None
+        if self.outages.any:
+            self.outages.worked(tier.name)
+        if outcome is not Outcome.KEPT:
+            self._note(tier, key.digest, f"not taken: {outcome.value}")
+        return outcome
+
     def _put(self, tier: Tier, items: Items, position: int | None) -> Sequence[Outcome]:
         ttl_s = self._ttl_s.get(tier.name, math.inf)
         if ttl_s != math.inf:

@@ -84,9 +84,10 @@ class MemoryTier(Tier):
 
         `lease` has no meaning here: whoever calls orders puts against invalidations.
         """
-        return [self._put(key, entry) for key, entry in items]
+        return [self.put(key, entry) for key, entry in items]
 
-    def _put(self, key: Key, entry: Entry) -> Outcome:
+    def put(self, key: Key, entry: Entry, lease: int | None = None) -> Outcome:
+        """Keep one entry."""
         value = entry.value if self._hand_out is None else self._hand_out(entry.value)
         size = size_of(value) + ENTRY_OVERHEAD_BYTES
         if size > self.capacity_bytes:
