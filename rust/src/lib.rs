@@ -1,9 +1,11 @@
 //! The native core: `infercache._core`.
 
+mod belady;
 mod buffer;
 mod canonical;
 mod canonical_place;
 mod digest;
+mod distances;
 mod generation;
 mod memo;
 mod policies;
@@ -22,5 +24,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     generation::register(module)?;
     module.add_class::<memo::Memo>()?;
     module.add_function(wrap_pyfunction!(replay::replay, module)?)?;
+    module.add_function(wrap_pyfunction!(belady::belady, module)?)?;
+    module.add_function(wrap_pyfunction!(distances::stack_distances, module)?)?;
+    module.add_function(wrap_pyfunction!(distances::sampled_distances, module)?)?;
+    module.add_function(wrap_pyfunction!(distances::previous_uses, module)?)?;
     Ok(())
 }

@@ -10,21 +10,21 @@ use crate::policies::{resolve, with_native, Facts, KeyForm, Policy, PythonPolicy
 
 /// What came of a replay.
 #[derive(Default)]
-struct Tally {
-    requests: u64,
-    hits: u64,
-    requested_bytes: u64,
-    hit_bytes: u64,
-    saved: f64,
-    evictions: u64,
-    rejected: u64,
-    outcomes: Option<Vec<u8>>,
-    failed: bool,
+pub struct Tally {
+    pub requests: u64,
+    pub hits: u64,
+    pub requested_bytes: u64,
+    pub hit_bytes: u64,
+    pub saved: f64,
+    pub evictions: u64,
+    pub rejected: u64,
+    pub outcomes: Option<Vec<u8>>,
+    pub failed: bool,
 }
 
 impl Tally {
     #[inline]
-    fn note(&mut self, hit: bool, size: u64, cost: f64) {
+    pub fn note(&mut self, hit: bool, size: u64, cost: f64) {
         self.requests += 1;
         self.requested_bytes += size;
         if hit {
@@ -39,26 +39,26 @@ impl Tally {
 }
 
 /// The requests of a trace.
-struct Trace<'a> {
-    keys: &'a [u64],
-    sizes: Option<&'a [u64]>,
-    costs: Option<&'a [f64]>,
+pub struct Trace<'a> {
+    pub keys: &'a [u64],
+    pub sizes: Option<&'a [u64]>,
+    pub costs: Option<&'a [f64]>,
 }
 
 impl Trace<'_> {
     #[inline]
-    fn size(&self, request: usize) -> u64 {
+    pub fn size(&self, request: usize) -> u64 {
         self.sizes.map_or(1, |sizes| sizes[request])
     }
 
     #[inline]
-    fn cost(&self, request: usize) -> f64 {
+    pub fn cost(&self, request: usize) -> f64 {
         self.costs.map_or(0.0, |costs| costs[request])
     }
 }
 
 /// Replaces keys by small numbers in the order of their first request; returns also how many.
-fn number(keys: &[u64]) -> (Vec<u32>, usize) {
+pub fn number(keys: &[u64]) -> (Vec<u32>, usize) {
     let mut index: HashTable<(u64, u32)> = HashTable::new();
     let mut count = 0;
     let mut numbered = Vec::with_capacity(keys.len());
@@ -75,7 +75,7 @@ fn number(keys: &[u64]) -> (Vec<u32>, usize) {
 }
 
 #[inline]
-fn spread(key: u64) -> u64 {
+pub fn spread(key: u64) -> u64 {
     let product = u128::from(key ^ 0x2D35_8DCC_AA6C_78A5) * 0x9E37_79B9_7F4A_7C15;
     (product as u64) ^ ((product >> 64) as u64)
 }
@@ -123,7 +123,11 @@ fn run<P: Policy>(mut policy: P, trace: &Trace<'_>, capacity: u64, mut tally: Ta
     (tally, policy)
 }
 
-fn items<'a, T: Item>(bytes: &'a Bytes<'_>, what: &str, type_name: &str) -> PyResult<&'a [T]> {
+pub fn items<'a, T: Item>(
+    bytes: &'a Bytes<'_>,
+    what: &str,
+    type_name: &str,
+) -> PyResult<&'a [T]> {
     bytes.as_items().ok_or_else(|| {
         PyTypeError::new_err(format!(
             "{what} must be a contiguous array of {type_name}, not of format '{}'",
@@ -132,7 +136,7 @@ fn items<'a, T: Item>(bytes: &'a Bytes<'_>, what: &str, type_name: &str) -> PyRe
     })
 }
 
-fn same_length(what: &str, found: usize, wanted: usize) -> PyResult<()> {
+pub fn same_length(what: &str, found: usize, wanted: usize) -> PyResult<()> {
     if found == wanted {
         return Ok(());
     }
@@ -194,7 +198,7 @@ fn decide(
     }
 }
 
-fn answer(py: Python<'_>, tally: Tally) -> PyResult<Bound<'_, PyDict>> {
+pub fn answer(py: Python<'_>, tally: Tally) -> PyResult<Bound<'_, PyDict>> {
     let answer = PyDict::new(py);
     answer.set_item("requests", tally.requests)?;
     answer.set_item("hits", tally.hits)?;

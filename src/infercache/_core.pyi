@@ -279,3 +279,33 @@ def replay(
 
     Keys and sizes are contiguous buffers of uint64, costs of float64.
     """
+
+def belady(
+    keys: Any,
+    sizes: Any = None,
+    costs: Any = None,
+    capacity: int = 0,
+    *,
+    bypass: bool = False,
+    outcomes: bool = False,
+) -> dict[str, Any]:
+    """Replay a trace under the optimum; `infercache.simulate.optimum` has the contract."""
+
+def stack_distances(keys: Any, sizes: Any = None) -> bytes:
+    """Return a uint64 a request: what was used since its key's last use, and its own size.
+
+    In entries without sizes, else in bytes; 2**64 - 1 for the first use of a key. O(n log n).
+    """
+
+def sampled_distances(
+    keys: Any, sizes: Any = None, *, rate: float = 1.0, most: int = ...
+) -> tuple[bytes, bytes, bytes]:
+    """Measure `stack_distances` among a spatial sample of the keys only.
+
+    Return, for each request looked at, its number (uint64), its distance within the sample
+    (uint64), and the sampling rate at that moment (float64, followed by the rate at the end).
+    The rate is lowered so that at most `most` keys are in the sample.
+    """
+
+def previous_uses(keys: Any) -> bytes:
+    """Return an int64 a request: the number of the last request for the same key, or -1."""
