@@ -8,6 +8,7 @@ from infercache.entry import Entry, Found, Freshness
 from infercache.key import Key
 from infercache.stats import NamespaceCounts
 from infercache.stores.base import Invalidation
+from infercache.tiers.base import Outcome
 from infercache.tiers.chain import Chain, Positions
 
 
@@ -51,7 +52,8 @@ class TieredLookup:
         """Keep what was computed; False where another process invalidated it meanwhile."""
         for key, entry in items:
             self._counts.of(key.namespace).compute(entry.cost_s)
-        return self._chain.put_many(items, lease)
+        outcomes = self._chain.put_many(items, lease)
+        return [outcome is not Outcome.FENCED for outcome in outcomes]
 
     def abandon(self, lease: Positions) -> None:
         """End a lease; nothing is held for it."""

@@ -30,7 +30,7 @@ from infercache.key import Key
 from infercache.lookup import TieredLookup
 from infercache.stats import NamespaceCounts, NamespaceStats, Stats
 from infercache.stores.base import Invalidation
-from infercache.tiers.base import Tier
+from infercache.tiers.base import Outcome, Tier
 from infercache.tiers.chain import Chain
 from infercache.tiers.memory import MemoryTier
 from infercache.tiers.spaces import Spaces
@@ -165,7 +165,7 @@ class Stack:
             self._forget_computations(items)
             kept = self.chain.put_many(items)
             self._forget_computations(items)
-        return kept
+        return [outcome is Outcome.KEPT for outcome in kept]
 
     def put_one(self, key: Key, entry: Entry) -> bool:
         """`put` without the batch."""
@@ -173,7 +173,7 @@ class Stack:
             self._forget_computations(((key, entry),))
             kept = self.chain.put(key, entry)
             self._forget_computations(((key, entry),))
-        return kept
+        return kept is Outcome.KEPT
 
     def _forget_computations(self, items: Sequence[tuple[Key, Entry]]) -> None:
         if not self.guard.is_idle():

@@ -201,6 +201,8 @@ def test_a_value_larger_than_every_tier_is_handed_back_and_the_reason_is_known(
         value = cache.get_or_compute("big", lambda: numpy.ones(100_000))
         assert value.sum() == 100_000
         assert cache.get("big") is None
+        assert not cache.put("big", value)
+        assert cache.put_many([("big", value), ("small", 1)]) == [False, True]
         assert "larger than the whole tier" in str(cache.explain("big"))
 
 

@@ -101,7 +101,7 @@ def test_what_a_shared_tier_refuses_is_not_kept_here_either() -> None:
     fix = Fixture()
     fix.lower.fenced.add(make_key(1).digest)
     entries = [(make_key(number), Entry(number)) for number in (1, 2)]
-    assert fix.chain.put_many(entries, {"lower": 0}) == [False, True]
+    assert fix.chain.put_many(entries, {"lower": 0}) == [Outcome.FENCED, Outcome.KEPT]
     assert fix.find(1) is None
     assert fix.find(2) is not None
 

@@ -175,15 +175,13 @@ class Chain:
                 self._put_own(tier, items, epoch)
         self.counts.add("promotions", len(items))
 
-    def _put_own(self, tier: Tier, items: Items, epoch: int) -> None:
+    def _put_own(self, tier: Tier, items: Items, epoch: int) -> list[Outcome]:
         """Put what no invalidation has voided since `epoch`."""
         with self._gate:
-            valid = [
-                (key, entry)
-                for key, entry in items
-                if not self._epochs.voided(epoch, key, entry.tags)
-            ]
-            self._put(tier, valid, None)
+            void = [self._epochs.voided(epoch, key, entry.tags) for key, entry in items]
+            valid = [item for item, gone in zip(items, void, strict=True) if not gone]
+            outcomes = iter(self._put(tier, valid, None))
+            return [Outcome.FENCED if gone else next(outcomes) for gone in void]
 
     # -- writing -------------------------------------------------------------------------
 
@@ -198,8 +196,10 @@ class Chain:
         positions = {name: position for name, position in taken.items() if position is not None}
         return {**positions, _EPOCH: epoch}
 
-    def put_many(self, items: Items, positions: Positions | None = None) -> list[bool]:
-        """Write to every tier, shared ones first; False where an invalidation forbade it.
+    def put_many(self, items: Items, positions: Positions | None = None) -> list[Outcome]:
+        """Write to every tier, shared ones first; return the best that became of each.
+
+        `FENCED` means that an invalidation forbade it, and that no tier has it.
 
         A value that a tier could not take (full, out, unstorable) is still kept in the others.
         Shared tiers come first since they may know of an invalidation by another process; what
@@ -208,35 +208,39 @@ class Chain:
         leased = positions is not None
         positions = positions or {}
         epoch = positions.get(_EPOCH, self._epochs.now)
-        allowed = [True] * len(items)
+        best = [Outcome.NO_ROOM] * len(items)
         for tier in self._shared:
             if leased and tier.name not in positions and tier.journal is not None:
                 self._note_all(tier, items, "the tier was out when the computation began")
                 continue
             outcomes = self._put(tier, items, positions.get(tier.name))
-            for i, outcome in enumerate(outcomes):
-                allowed[i] = allowed[i] and outcome is not Outcome.FENCED
-        kept = [item for item, ok in zip(items, allowed, strict=True) if ok]
+            best = list(map(_better, best, outcomes)) if outcomes else best
+        open_ones = [i for i, outcome in enumerate(best) if outcome is not Outcome.FENCED]
         for tier in self._own:
-            self._put_own(tier, kept, epoch)
-        return allowed
+            outcomes = self._put_own(tier, [items[i] for i in open_ones], epoch)
+            for i, outcome in zip(open_ones, outcomes, strict=True):
+                best[i] = _better(best[i], outcome)
+        return best
 
     def _note_all(self, tier: Tier, items: Items, reason: str) -> None:
         for key, _ in items:
             self._note(tier, key.digest, f"not taken: {reason}")
 
-    def put(self, key: Key, entry: Entry, positions: Positions | None = None) -> bool:
+    def put(self, key: Key, entry: Entry, positions: Positions | None = None) -> Outcome:
         """Write one entry to every tier: `put_many` without the batch."""
         epoch = self._epochs.now
+        best = Outcome.NO_ROOM
         for tier in self._shared:
             position = positions.get(tier.name) if positions else None
-            if self._put_one(tier, key, entry, position) is Outcome.FENCED:
-                return False
+            outcome = self._put_one(tier, key, entry, position)
+            if outcome is Outcome.FENCED:
+                return outcome
+            best = _better(best, outcome)
         for tier in self._own:
             with self._gate:
                 if not self._epochs.voided(epoch, key, entry.tags):
-                    self._put_one(tier, key, entry, None)
-        return True
+                    best = _better(best, self._put_one(tier, key, entry, None))
+        return best
 
     def _put_one(self, tier: Tier, key: Key, entry: Entry, position: int | None) -> Outcome | None:
         if self._ttl_s or self._events:
@@ -367,3 +371,10 @@ class Chain:
 
 def _is_fresh(found: Found | None) -> bool:
     return found is not None and found.freshness is not Freshness.STALE
+
+
+def _better(one: Outcome, other: Outcome | None) -> Outcome:
+    """Return what is to be said of an entry of which two tiers say different things."""
+    if other is None or one is Outcome.KEPT or one is Outcome.FENCED:
+        return one
+    return other
