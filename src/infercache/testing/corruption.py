@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 KINDS = ("flip", "truncate", "swap")
@@ -24,11 +25,14 @@ def corrupt_at_random(directory: str | os.PathLike[str], rng: random.Random) -> 
         A sentence for people, or None if there is no file to damage.
     """
     files = sorted(path for path in Path(directory, "values").glob("*/*") if path.stat().st_size)
-    if not files:
-        return None
+    return damage_one_of(files, rng) if files else None
+
+
+def damage_one_of(files: Sequence[Path], rng: random.Random) -> str:
+    """Flip a bit in, truncate or swap one of these files, in place; return what was done."""
     kind = rng.choice(KINDS)
     if kind == "swap" and len(files) > 1:
-        one, two = rng.sample(files, 2)
+        one, two = rng.sample(list(files), 2)
         aside = one.with_name(one.name + ".swap")
         one.rename(aside)
         two.rename(one)
@@ -40,16 +44,17 @@ def corrupt_at_random(directory: str | os.PathLike[str], rng: random.Random) -> 
         kept = rng.randrange(size)
         os.truncate(path, kept)
         return f"truncated {path} from {size} to {kept} bytes"
-    return _flip(path, rng.randrange(8 * size))
+    return flip(path, rng.randrange(8 * size))
 
 
 def flip_in_index(directory: str | os.PathLike[str], rng: random.Random) -> str:
     """Flip one bit anywhere in the index of a store directory; return what was done."""
     path = Path(directory, "index", "data.mdb")
-    return _flip(path, rng.randrange(8 * path.stat().st_size))
+    return flip(path, rng.randrange(8 * path.stat().st_size))
 
 
-def _flip(path: Path, bit: int) -> str:
+def flip(path: Path, bit: int) -> str:
+    """Flip one bit of a file in place; return what was done."""
     with open(path, "r+b") as file:
         file.seek(bit // 8)
         (byte,) = file.read(1)
