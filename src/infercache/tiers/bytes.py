@@ -71,7 +71,7 @@ class ByteTier(Tier):
         self.capacity_bytes = capacity_bytes
         self._secret = secret
         self._clock = clock or SystemClock()
-        self._events = events or Events()
+        self._events = Events() if events is None else events
         self._ledger = Ledger(store, policy, self._clock)
         self._counts = Counts()
         self._hits = Tally()

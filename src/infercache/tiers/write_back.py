@@ -49,7 +49,7 @@ class WriteBackTier(Tier):
         self.shared = inner.shared
         self.journal = inner.journal
         self._queue_entries = queue_entries
-        self._events = events or Events()
+        self._events = Events() if events is None else events
         self._counts = Counts()
         self.forget_parent()
         forget_in_child(self)
