@@ -356,11 +356,7 @@ impl Digester {
 
     /// 16 bytes that stand for the value; `name` is what a message calls it.
     #[pyo3(signature = (value, name="value"))]
-    fn digest<'py>(
-        &self,
-        value: &Bound<'py, PyAny>,
-        name: &str,
-    ) -> PyResult<Bound<'py, PyBytes>> {
+    fn digest<'py>(&self, value: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
         let py = value.py();
         let encode_other = self.encode_other.as_ref().map(|callable| callable.bind(py));
         let mut encoder = Encoder::new(py, encode_other, Some(&self.scheme));

@@ -27,9 +27,8 @@ fn detached<T: Send>(py: Python<'_>, size: usize, work: impl Send + FnOnce() -> 
 
 /// The key of a keyed BLAKE3.
 fn blake3_key(key: &[u8]) -> PyResult<&[u8; 32]> {
-    key.try_into().map_err(|_| {
-        PyValueError::new_err(format!("a BLAKE3 key has 32 bytes, not {}", key.len()))
-    })
+    key.try_into()
+        .map_err(|_| PyValueError::new_err(format!("a BLAKE3 key has 32 bytes, not {}", key.len())))
 }
 
 /// XXH3-128 of a contiguous buffer, in the canonical (big-endian) byte order.
@@ -164,9 +163,7 @@ impl Scheme {
     /// A state for encodings that come in pieces, more than `DETACH_BYTES` in all.
     pub fn stream(&self) -> Stream {
         Stream(match self {
-            Self::Blake3(seed) => {
-                Incremental::Blake3(Box::new(blake3::Hasher::new_keyed(seed)))
-            }
+            Self::Blake3(seed) => Incremental::Blake3(Box::new(blake3::Hasher::new_keyed(seed))),
             Self::Xxh3(secret) => Incremental::Xxh3(Box::new(
                 Xxh3::with_seed_and_secret(0, secret.to_vec())
                     .unwrap_or_else(|_| unreachable!("192 bytes are enough for a secret")),

@@ -11,7 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::buffer::Bytes;
-use crate::replay::{items, number, same_length, spread, Trace};
+use crate::policies::spread;
+use crate::replay::{items, number, same_length, Trace};
 
 const FIRST: u64 = u64::MAX;
 const ROOM: usize = 1024;

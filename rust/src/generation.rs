@@ -105,8 +105,10 @@ fn open(path: &Path) -> PyResult<(File, bool)> {
             Ok((file, true))
         }
         Err(error)
-            if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
-                && path.exists() =>
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+            ) && path.exists() =>
         {
             let file = File::open(path)?;
             if file.metadata()?.len() < COUNTER_BYTES {

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::buffer::{Bytes, Item};
-use crate::policies::{resolve, with_native, Facts, KeyForm, Policy, PythonPolicy};
+use crate::policies::{resolve, spread, with_native, Facts, KeyForm, Policy, PythonPolicy};
 
 /// What came of a replay.
 #[derive(Default)]
@@ -74,12 +74,6 @@ pub fn number(keys: &[u64]) -> (Vec<u32>, usize) {
     (numbered, count as usize)
 }
 
-#[inline]
-pub fn spread(key: u64) -> u64 {
-    let product = u128::from(key ^ 0x2D35_8DCC_AA6C_78A5) * 0x9E37_79B9_7F4A_7C15;
-    (product as u64) ^ ((product >> 64) as u64)
-}
-
 const ABSENT: u64 = u64::MAX;
 
 /// Runs the requests; an entry's slot is the number of its key.
@@ -123,11 +117,7 @@ fn run<P: Policy>(mut policy: P, trace: &Trace<'_>, capacity: u64, mut tally: Ta
     (tally, policy)
 }
 
-pub fn items<'a, T: Item>(
-    bytes: &'a Bytes<'_>,
-    what: &str,
-    type_name: &str,
-) -> PyResult<&'a [T]> {
+pub fn items<'a, T: Item>(bytes: &'a Bytes<'_>, what: &str, type_name: &str) -> PyResult<&'a [T]> {
     bytes.as_items().ok_or_else(|| {
         PyTypeError::new_err(format!(
             "{what} must be a contiguous array of {type_name}, not of format '{}'",
@@ -155,11 +145,8 @@ pub fn replay<'py>(
     capacity: u64,
     outcomes: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let (keys, sizes, costs) = (
-        Bytes::new(keys)?,
-        sizes.map(Bytes::new).transpose()?,
-        costs.map(Bytes::new).transpose()?,
-    );
+    let (keys, sizes, costs) =
+        (Bytes::new(keys)?, sizes.map(Bytes::new).transpose()?, costs.map(Bytes::new).transpose()?);
     let trace = Trace {
         keys: items(&keys, "keys", "uint64")?,
         sizes: sizes.as_ref().map(|sizes| items(sizes, "sizes", "uint64")).transpose()?,

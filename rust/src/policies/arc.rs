@@ -68,7 +68,11 @@ impl Arc {
     }
 
     fn half(&mut self, again: bool) -> &mut Half {
-        if again { &mut self.again } else { &mut self.once }
+        if again {
+            &mut self.again
+        } else {
+            &mut self.once
+        }
     }
 
     fn attach(&mut self, slot: u32, end: End) {
@@ -151,7 +155,8 @@ impl Policy for Arc {
 
     fn evict(&mut self, incoming: Option<&Facts>) -> Option<u32> {
         let once = self.once.weight as f64;
-        let came_back = incoming.is_some_and(|facts| self.remembered(facts.id) == Remembered::Again);
+        let came_back =
+            incoming.is_some_and(|facts| self.remembered(facts.id) == Remembered::Again);
         let from_once = once > self.target || (came_back && once == self.target);
         let from_once = self.again.list.len() == 0 || (from_once && self.once.list.len() > 0);
         let slot = self.half(!from_once).list.back;

@@ -6,7 +6,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::hash_map::Entry;
 use hashbrown::HashMap;
 
-/// Spreads an id; ids of digests are random already, ids of a trace are not.
+use super::spread::spread;
+
+/// Hasher of ids.
 #[derive(Default)]
 pub struct Spread(u64);
 
@@ -23,8 +25,7 @@ impl Hasher for Spread {
 
     #[inline]
     fn write_u64(&mut self, id: u64) {
-        let product = u128::from(id ^ 0x2D35_8DCC_AA6C_78A5) * 0x9E37_79B9_7F4A_7C15;
-        self.0 = (product as u64) ^ ((product >> 64) as u64);
+        self.0 = spread(id);
     }
 }
 

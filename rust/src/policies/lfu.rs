@@ -184,7 +184,8 @@ impl Policy for Lfu {
             before = *uses;
             for slot in list.walk(&self.links) {
                 if self.uses[slot as usize] != *uses {
-                    faults.push(format!("slot {slot} is in bucket {uses}, where it does not belong"));
+                    faults
+                        .push(format!("slot {slot} is in bucket {uses}, where it does not belong"));
                 }
                 found.push(slot);
             }

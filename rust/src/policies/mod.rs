@@ -2,6 +2,7 @@
 
 mod arc;
 mod climber;
+mod departed;
 mod fifo;
 mod gdsf;
 mod ghost;
@@ -13,6 +14,7 @@ mod python;
 mod s3fifo;
 mod sieve;
 mod sketch;
+mod spread;
 mod wtinylfu;
 
 use pyo3::prelude::*;
@@ -26,6 +28,7 @@ pub use lru::Lru;
 pub use python::{KeyForm, PythonPolicy};
 pub use s3fifo::S3Fifo;
 pub use sieve::Sieve;
+pub use spread::spread;
 pub use wtinylfu::WTinyLfu;
 
 /// What a policy knows of an entry.
@@ -77,6 +80,14 @@ pub trait Policy: Send {
     /// Chooses and detaches the attached entry that leaves next; None if none is attached.
     fn evict(&mut self, incoming: Option<&Facts>) -> Option<u32>;
 
+    /// Chooses an entry that is gone at once: `evict` and `forget` in one call.
+    #[inline]
+    fn displace(&mut self, incoming: Option<&Facts>) -> Option<u32> {
+        let slot = self.evict(incoming)?;
+        self.forget(slot, true);
+        Some(slot)
+    }
+
     /// A held entry is gone: evicted, or else removed or expired.
     fn forget(&mut self, slot: u32, evicted: bool);
 
@@ -118,14 +129,38 @@ macro_rules! with_native {
     ($name:expr, $capacity:expr, |$policy:ident| $body:expr, $other:expr) => {{
         use $crate::policies as p;
         match $name {
-            "fifo" => { let $policy = p::Fifo::new(); $body }
-            "lru" => { let $policy = p::Lru::new(); $body }
-            "lfu" => { let $policy = p::Lfu::new(); $body }
-            "sieve" => { let $policy = p::Sieve::new(); $body }
-            "s3fifo" => { let $policy = p::S3Fifo::new($capacity); $body }
-            "wtinylfu" => { let $policy = p::WTinyLfu::new($capacity); $body }
-            "arc" => { let $policy = p::Arc::new($capacity); $body }
-            "gdsf" => { let $policy = p::Gdsf::new(); $body }
+            "fifo" => {
+                let $policy = p::Fifo::new();
+                $body
+            }
+            "lru" => {
+                let $policy = p::Lru::new();
+                $body
+            }
+            "lfu" => {
+                let $policy = p::Lfu::new();
+                $body
+            }
+            "sieve" => {
+                let $policy = p::Sieve::new();
+                $body
+            }
+            "s3fifo" => {
+                let $policy = p::S3Fifo::new($capacity);
+                $body
+            }
+            "wtinylfu" => {
+                let $policy = p::WTinyLfu::new($capacity);
+                $body
+            }
+            "arc" => {
+                let $policy = p::Arc::new($capacity);
+                $body
+            }
+            "gdsf" => {
+                let $policy = p::Gdsf::new();
+                $body
+            }
             _ => $other,
         }
     }};
@@ -133,8 +168,7 @@ macro_rules! with_native {
 pub(crate) use with_native;
 
 /// Names of the native policies.
-pub const NAMES: [&str; 8] =
-    ["arc", "fifo", "gdsf", "lfu", "lru", "s3fifo", "sieve", "wtinylfu"];
+pub const NAMES: [&str; 8] = ["arc", "fifo", "gdsf", "lfu", "lru", "s3fifo", "sieve", "wtinylfu"];
 
 /// A native policy by name.
 pub fn native(name: &str, capacity: Option<u64>) -> Option<Box<dyn Policy>> {

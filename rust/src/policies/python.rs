@@ -86,10 +86,12 @@ impl PythonPolicy {
                 let key = key?;
                 match self.slots.get(&self.native_key(&key)?) {
                     Some(slot) => self.named.push_back(*slot),
-                    None => return Err(PyKeyError::new_err(format!(
-                        "policy {} named {key}, which is not in the table",
-                        self.object.bind(py)
-                    ))),
+                    None => {
+                        return Err(PyKeyError::new_err(format!(
+                            "policy {} named {key}, which is not in the table",
+                            self.object.bind(py)
+                        )))
+                    }
                 }
             }
             Ok(())

@@ -4,10 +4,11 @@
 //!
 //! J. Yang, Y. Zhang, Z. Qiu, Y. Yue, K. V. Rashmi: FIFO queues are all you need for cache
 //! eviction. SOSP 2023. Small queue 10 % of the capacity, ghost as large as the main queue,
-//! counters up to 3, promoted at more than one use. Sizes: queues and ghost are bounded by
+//! counters up to 3, promoted at more than one use. The ghost may forget early,
+//! as there in 4.2. Sizes: queues and ghost are bounded by
 //! weight. Without a bound, the weight of all entries stands for the capacity.
 
-use super::ghost::Ghost;
+use super::departed::Departed;
 use super::list::{check_members, Links, List};
 use super::{Capacity, End, Facts, Policy};
 
@@ -31,7 +32,7 @@ pub struct S3Fifo {
     main: List,
     small_weight: u64,
     main_weight: u64,
-    ghost: Ghost,
+    ghost: Departed,
     capacity: Capacity,
 }
 
@@ -132,8 +133,7 @@ impl Policy for S3Fifo {
     fn forget(&mut self, slot: u32, evicted: bool) {
         let node = self.nodes[slot as usize];
         if evicted && !node.in_main {
-            self.ghost.push(node.id, node.weight);
-            self.ghost.trim(self.ghost_target());
+            self.ghost.push(node.id, node.weight, self.ghost_target());
         }
     }
 

@@ -155,8 +155,7 @@ impl Policy for WTinyLfu {
         if slot as usize >= self.nodes.len() {
             self.nodes.resize(slot as usize + 1, Node::default());
         }
-        self.nodes[slot as usize] =
-            Node { id: facts.id, weight: facts.weight, part: WINDOW as u8 };
+        self.nodes[slot as usize] = Node { id: facts.id, weight: facts.weight, part: WINDOW as u8 };
         self.attach(slot, End::Recent);
     }
 

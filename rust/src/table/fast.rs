@@ -12,6 +12,7 @@ use pyo3::types::PyType;
 
 use super::items::{self, PutArguments};
 use super::key::Key;
+use super::nodes::{Item, Terms};
 use super::Table;
 
 const GET_DOC: &CStr = c"get($self, key, default=None, /)\n--\n\n\
@@ -156,12 +157,32 @@ unsafe extern "C" fn put(
     unsafe {
         let py = Python::assume_attached();
         guarded(py, || {
-            let mut given = [null_mut(); 10];
-            place(py, arguments, count, names, &mut given)?;
-            let kept = table(py, &slf).put_one(py, put_arguments(py, &given)?)?;
+            let table = table(py, &slf);
+            let kept = if count == 2 && names.is_null() {
+                let key = key_of(py, *arguments)?;
+                let value = Borrowed::from_ptr(py, *arguments.add(1)).to_owned().unbind();
+                table.put_one(py, key, value, &mut Terms::plain())?
+            } else {
+                put_with_terms(py, table, arguments, count, names)?
+            };
             Ok(new_reference(if kept { ffi::Py_True() } else { ffi::Py_False() }))
         })
     }
+}
+
+unsafe fn put_with_terms(
+    py: Python<'_>,
+    table: &Table,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> PyResult<bool> {
+    let mut given = [null_mut(); 10];
+    let PutArguments { key, item: Item { value, mut terms } } = unsafe {
+        place(py, arguments, count, names, &mut given)?;
+        put_arguments(py, &given)?
+    };
+    table.put_one(py, key, value, &mut terms)
 }
 
 /// Puts positional and named arguments in their places.
@@ -196,7 +217,8 @@ unsafe fn place_named(
     let names = unsafe { Borrowed::from_ptr(py, names).cast_unchecked::<pyo3::types::PyTuple>() };
     for (number, name) in names.iter().enumerate() {
         let same = |known: &CStr| unsafe {
-            ffi::PyUnicode_CompareWithASCIIString(name.as_ptr(), known.as_ptr().cast::<c_char>()) == 0
+            ffi::PyUnicode_CompareWithASCIIString(name.as_ptr(), known.as_ptr().cast::<c_char>())
+                == 0
         };
         let place = PUT_NAMES.iter().position(|known| same(known));
         match place.filter(|place| given[*place].is_null()) {
@@ -211,7 +233,10 @@ unsafe fn place_named(
     Ok(())
 }
 
-unsafe fn put_arguments(py: Python<'_>, given: &[*mut ffi::PyObject; 10]) -> PyResult<PutArguments> {
+unsafe fn put_arguments(
+    py: Python<'_>,
+    given: &[*mut ffi::PyObject; 10],
+) -> PyResult<PutArguments> {
     unsafe {
         let key = key_of(py, given[0])?;
         let size = whole(py, given[2], 1)?;

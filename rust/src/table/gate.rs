@@ -91,8 +91,7 @@ impl<T> Gate<T> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let mut outcome = Ok(());
         loop {
-            if self.runs_python
-                && *self.owner.lock().unwrap_or_else(PoisonError::into_inner) == me
+            if self.runs_python && *self.owner.lock().unwrap_or_else(PoisonError::into_inner) == me
             {
                 outcome = Err(PyRuntimeError::new_err(
                     "a policy called the table that called it; a policy only decides",

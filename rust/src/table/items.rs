@@ -64,8 +64,7 @@ pub fn item(
         return Err(PyValueError::new_err("expires_at and stale_until must not be NaN"));
     }
     let stale_until = stale_until.max(expires_at);
-    let terms =
-        Terms { size, cost, version, created_at, expires_at, stale_until, group, tags };
+    let terms = Terms { size, cost, version, created_at, expires_at, stale_until, group, tags };
     Ok(Item { value, terms })
 }
 

@@ -20,7 +20,7 @@ use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple};
 use gate::Gate;
 use items::{capacity, Listing, PutArguments, Row, Summary};
 use key::Key;
-use nodes::Terms;
+use nodes::{Item, Terms};
 use state::{policy_capacity, Dropped, NoVictim, State};
 use time::Now;
 
@@ -112,9 +112,15 @@ impl Table {
         })
     }
 
-    fn put_one(&self, py: Python<'_>, arguments: PutArguments) -> PyResult<bool> {
-        let PutArguments { key, item } = arguments;
-        match self.run(py, |state, dropped| state.put(key, item, dropped))? {
+    #[inline]
+    fn put_one(
+        &self,
+        py: Python<'_>,
+        key: Key,
+        value: Py<PyAny>,
+        terms: &mut Terms,
+    ) -> PyResult<bool> {
+        match self.run(py, |state, dropped| state.put(key, value, terms, dropped))? {
             Ok(kept) => Ok(kept),
             Err(NoVictim) => Err(self.no_victim()),
         }
@@ -184,7 +190,10 @@ impl Table {
     }
 
     fn put_many(&self, py: Python<'_>, items: Vec<PutArguments>) -> PyResult<Vec<bool>> {
-        items.into_iter().map(|arguments| self.put_one(py, arguments)).collect()
+        let put = |PutArguments { key, item: Item { value, mut terms } }| {
+            self.put_one(py, key, value, &mut terms)
+        };
+        items.into_iter().map(put).collect()
     }
 
     fn remove(&self, py: Python<'_>, key: Key) -> PyResult<bool> {
@@ -196,7 +205,12 @@ impl Table {
     }
 
     #[pyo3(signature = (key, beta=0.0))]
-    fn read<'py>(&self, py: Python<'py>, key: Key, beta: f64) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key,
+        beta: f64,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let now = self.now(py)?;
         let row = self.run(py, |state, dropped| {
             let (slot, freshness) = state.read(key, beta, &now, dropped)?;
@@ -350,9 +364,8 @@ impl Table {
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        let keys: Vec<Key> = self.run(py, |state, _| {
-            state.nodes.iter().map(|(_, node, _)| node.key).collect()
-        })?;
+        let keys: Vec<Key> =
+            self.run(py, |state, _| state.nodes.iter().map(|(_, node, _)| node.key).collect())?;
         PyList::new(py, to_bytes(py, keys))?.try_iter()
     }
 

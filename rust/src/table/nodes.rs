@@ -6,7 +6,8 @@ use pyo3::types::PyTuple;
 
 use super::key::{Key, KeyHasher};
 
-/// A value and its terms: what a caller gives, and gets back.
+/// A value and its terms: what a caller gives, and gets back. Passed on by reference where it is
+/// hot, because copying it is much of the work.
 pub struct Item {
     /// The value.
     pub value: Py<PyAny>,
@@ -34,7 +35,36 @@ pub struct Terms {
     pub tags: Option<Py<PyTuple>>,
 }
 
+/// What is left of an entry that is gone.
+pub struct Gone {
+    /// The value.
+    pub value: Py<PyAny>,
+    /// Its tags.
+    pub tags: Option<Py<PyTuple>>,
+}
+
 impl Terms {
+    /// Of an entry of which nothing is said.
+    #[inline]
+    pub fn plain() -> Self {
+        Self {
+            size: 1,
+            cost: 0.0,
+            version: 0,
+            created_at: 0.0,
+            expires_at: f64::INFINITY,
+            stale_until: f64::INFINITY,
+            group: 0,
+            tags: None,
+        }
+    }
+
+    /// The same, tags moved out.
+    #[inline]
+    fn moved(&mut self) -> Self {
+        Self { tags: self.tags.take(), ..*self }
+    }
+
     /// Whether the entry can expire.
     #[inline]
     pub fn mortal(&self) -> bool {
@@ -175,9 +205,21 @@ impl Nodes {
     /// The slot of a key.
     #[inline]
     pub fn find(&self, key: Key) -> Option<u32> {
+        self.find_hashed(self.hash(key), key)
+    }
+
+    /// The hash of a key, for `find_hashed` and `add`.
+    #[inline]
+    pub fn hash(&self, key: Key) -> u32 {
+        self.hasher.hash(key)
+    }
+
+    /// The slot of a key with that hash.
+    #[inline]
+    pub fn find_hashed(&self, hash: u32, key: Key) -> Option<u32> {
         let slab = &self.slab;
         let same = |slot: &u32| slab[*slot as usize].key == key;
-        self.index.find(widen(self.hasher.hash(key)), same).copied()
+        self.index.find(widen(hash), same).copied()
     }
 
     /// The node in a slot.
@@ -204,22 +246,21 @@ impl Nodes {
         self.slab[slot as usize].value.as_ref().expect("the slot is in use").clone_ref(py)
     }
 
-    /// Adds an entry under a key that is not there; returns its slot.
+    /// Adds an entry under a key that is not there and has that hash; returns its slot.
     #[inline]
-    pub fn add(&mut self, key: Key, item: Item) -> u32 {
-        let hash = self.hasher.hash(key);
+    pub fn add(&mut self, hash: u32, key: Key, value: Py<PyAny>, terms: &mut Terms) -> u32 {
         let mut holds = Holds::default();
-        holds.set_mortal(item.terms.mortal());
-        let node = Node { key, value: Some(item.value), holds, hash };
+        holds.set_mortal(terms.mortal());
+        let node = Node { key, value: Some(value), holds, hash };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slab[slot as usize] = node;
-                self.terms[slot as usize] = item.terms;
+                self.terms[slot as usize] = terms.moved();
                 slot
             }
             None => {
                 self.slab.push(node);
-                self.terms.push(item.terms);
+                self.terms.push(terms.moved());
                 (self.slab.len() - 1) as u32
             }
         };
@@ -229,36 +270,36 @@ impl Nodes {
         slot
     }
 
-    /// Puts another entry under the same key; returns the old one.
-    pub fn swap(&mut self, slot: u32, item: Item) -> Item {
+    /// Puts another entry under the same key; returns what is left of the old one.
+    pub fn swap(&mut self, slot: u32, value: Py<PyAny>, terms: &mut Terms) -> Gone {
         let node = &mut self.slab[slot as usize];
-        node.holds.set_mortal(item.terms.mortal());
-        let value = node.value.replace(item.value).expect("the slot is in use");
-        Item { value, terms: std::mem::replace(&mut self.terms[slot as usize], item.terms) }
+        node.holds.set_mortal(terms.mortal());
+        let value = node.value.replace(value).expect("the slot is in use");
+        let old = std::mem::replace(&mut self.terms[slot as usize], terms.moved());
+        Gone { value, tags: old.tags }
     }
 
-    /// Takes an entry out; the caller drops it outside the lock.
+    /// Takes an entry out; the caller drops what is left of it outside the lock. Its terms, but
+    /// for the tags, can be read until the slot is used again.
     #[inline]
-    pub fn take(&mut self, slot: u32) -> Item {
+    pub fn take(&mut self, slot: u32) -> Gone {
         let node = &mut self.slab[slot as usize];
         let value = node.value.take().expect("the slot is in use");
         if let Ok(found) = self.index.find_entry(widen(node.hash), |other| *other == slot) {
             found.remove();
         }
         self.free.push(slot);
-        let old = &mut self.terms[slot as usize];
-        let tags = old.tags.take();
-        Item { value, terms: Terms { tags, ..*old } }
+        Gone { value, tags: self.terms[slot as usize].tags.take() }
     }
 
     /// Takes all entries out.
-    pub fn drain(&mut self) -> impl Iterator<Item = Item> {
+    pub fn drain(&mut self) -> impl Iterator<Item = Gone> {
         self.free.clear();
         self.index.clear();
         let nodes = std::mem::take(&mut self.slab).into_iter();
         nodes
             .zip(std::mem::take(&mut self.terms))
-            .filter_map(|(node, terms)| node.value.map(|value| Item { value, terms }))
+            .filter_map(|(node, terms)| node.value.map(|value| Gone { value, tags: terms.tags }))
     }
 
     /// All entries, by slot.

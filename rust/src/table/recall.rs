@@ -26,9 +26,7 @@ impl Table {
         let key = Key::from_number(u128::from_le_bytes(key));
         let now = self.now(py)?;
         self.run(py, |state, dropped| match state.recall(key, beta, &now, dropped) {
-            Some((slot, Freshness::Fresh)) => {
-                Recall::Value(state.nodes.value(py, slot))
-            }
+            Some((slot, Freshness::Fresh)) => Recall::Value(state.nodes.value(py, slot)),
             Some((_, Freshness::EarlyRefresh)) => Recall::RefreshDue,
             Some((_, Freshness::Stale)) | None => Recall::Nothing,
         })

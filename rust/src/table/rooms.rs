@@ -31,7 +31,13 @@ impl State {
     }
 
     /// Marks the entries that must leave so that this one fits; None if that cannot be.
-    pub fn choose(&mut self, key: Option<Key>, size: u64, entries: u64, cost: f64) -> Option<Vec<Key>> {
+    pub fn choose(
+        &mut self,
+        key: Option<Key>,
+        size: u64,
+        entries: u64,
+        cost: f64,
+    ) -> Option<Vec<Key>> {
         let old = key.and_then(|key| self.nodes.find(key));
         let incoming = self.facts(key.unwrap_or(Key([0, 0])), size, cost);
         let credit = old.map_or(Amount::default(), |slot| {
@@ -52,7 +58,8 @@ impl State {
     fn choose_room(&mut self, incoming: &Facts, entries: u64, credit: Amount) -> Option<Vec<Key>> {
         let bytes = missing(incoming.size, self.used.bytes - credit.bytes, self.capacity.bytes);
         let count = missing(entries, self.used.entries - credit.entries, self.capacity.entries);
-        if bytes > self.used.bytes - self.held.bytes || count > self.used.entries - self.held.entries
+        if bytes > self.used.bytes - self.held.bytes
+            || count > self.used.entries - self.held.entries
         {
             return None;
         }
@@ -194,8 +201,8 @@ impl State {
 
     /// Gives up all entries without telling the policy: the table is garbage.
     pub fn abandon(&mut self, dropped: &mut Dropped) {
-        for item in self.nodes.drain() {
-            dropped.push(item);
+        for gone in self.nodes.drain() {
+            dropped.push(gone);
         }
         self.policy = Box::new(crate::policies::Fifo::new());
         (self.used, self.held) = (Amount::default(), Amount::default());
@@ -233,7 +240,12 @@ fn missing(wanted: u64, used: u64, capacity: u64) -> u64 {
     wanted.saturating_sub(capacity.saturating_sub(used))
 }
 
-fn compare<T: PartialEq + std::fmt::Debug>(faults: &mut Vec<String>, what: &str, kept: T, found: T) {
+fn compare<T: PartialEq + std::fmt::Debug>(
+    faults: &mut Vec<String>,
+    what: &str,
+    kept: T,
+    found: T,
+) {
     if kept != found {
         faults.push(format!("{what}: {kept:?} in the account, {found:?} in the table"));
     }

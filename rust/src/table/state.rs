@@ -1,9 +1,9 @@
 //! Accounts, expiry and eviction: everything that happens inside the lock.
 
-use pyo3::Python;
+use pyo3::{Py, PyAny, Python};
 
 use super::key::Key;
-use super::nodes::{Item, Nodes};
+use super::nodes::{Gone, Nodes, Terms};
 use super::recall::Recalled;
 use super::time::{Dice, Now};
 use crate::policies::{End, Facts, Policy};
@@ -62,27 +62,35 @@ pub type Kept = Result<bool, NoVictim>;
 /// Entries that are gone; dropped once the lock is released, because that may run any code.
 #[derive(Default)]
 pub struct Dropped {
-    first: Option<Item>,
-    others: Vec<Item>,
+    first: Option<Gone>,
+    others: Vec<Gone>,
 }
 
 impl Dropped {
     /// Adds one; the first costs no allocation.
     #[inline]
-    pub fn push(&mut self, item: Item) {
+    pub fn push(&mut self, gone: Gone) {
         match self.first {
-            None => self.first = Some(item),
-            Some(_) => self.others.push(item),
+            None => self.first = Some(gone),
+            Some(_) => self.others.push(gone),
         }
     }
 
     /// Drops all; destructors may run.
     #[inline]
     pub fn release(self, py: Python<'_>) {
-        for item in self.first.into_iter().chain(self.others) {
-            drop(item.value.into_bound(py));
-            drop(item.terms.tags.map(|tags| tags.into_bound(py)));
+        if let Some(gone) = self.first {
+            release(py, gone);
         }
+        self.others.into_iter().for_each(|gone| release(py, gone));
+    }
+}
+
+#[inline]
+fn release(py: Python<'_>, gone: Gone) {
+    drop(gone.value.into_bound(py));
+    if let Some(tags) = gone.tags {
+        drop(tags.into_bound(py));
     }
 }
 
@@ -104,6 +112,8 @@ pub struct State {
     /// Entries that may expire.
     pub mortal: u64,
     by_entries: bool,
+    /// Whether the policy is written in Python, and so may raise.
+    may_fail: bool,
     /// The slot that the next sweep starts at.
     pub sweep_from: u32,
     dice: Dice,
@@ -114,6 +124,7 @@ impl State {
     pub fn new(capacity: Amount, policy: Box<dyn Policy>) -> Self {
         let nodes = Nodes::new();
         let dice = Dice::new(nodes.seed());
+        let may_fail = policy.object().is_some();
         Self {
             nodes,
             policy,
@@ -125,6 +136,7 @@ impl State {
             pinned: 0,
             mortal: 0,
             by_entries: is_by_entries(capacity),
+            may_fail,
             sweep_from: 0,
             dice,
         }
@@ -236,41 +248,66 @@ impl State {
     }
 
     /// Keeps an entry, evicting others if need be. If it cannot be kept, nothing of its key is.
-    pub fn put(&mut self, key: Key, item: Item, dropped: &mut Dropped) -> Kept {
+    #[inline]
+    pub fn put(
+        &mut self,
+        key: Key,
+        value: Py<PyAny>,
+        terms: &mut Terms,
+        dropped: &mut Dropped,
+    ) -> Kept {
         self.counts.puts += 1;
-        match self.nodes.find(key) {
-            Some(slot) => self.replace(slot, key, item, dropped),
-            None => self.add(key, item, dropped),
+        let hash = self.nodes.hash(key);
+        match self.nodes.find_hashed(hash, key) {
+            Some(slot) => self.replace(slot, key, value, terms, dropped),
+            None => self.add(hash, key, value, terms, dropped),
         }
     }
 
-    fn add(&mut self, key: Key, item: Item, dropped: &mut Dropped) -> Kept {
-        if !self.can_fit(item.terms.size, 1) {
+    #[inline]
+    fn add(
+        &mut self,
+        hash: u32,
+        key: Key,
+        value: Py<PyAny>,
+        terms: &mut Terms,
+        dropped: &mut Dropped,
+    ) -> Kept {
+        let size = terms.size;
+        if !self.can_fit(size, 1) {
             self.counts.rejected += 1;
-            dropped.push(item);
+            dropped.push(Gone { value, tags: terms.tags.take() });
             return Ok(false);
         }
-        let facts = self.facts(key, item.terms.size, item.terms.cost);
+        let facts = self.facts(key, size, terms.cost);
         self.policy.arrive(&facts);
         if let Err(error) = self.make_room(1, &facts, dropped) {
-            dropped.push(item);
+            dropped.push(Gone { value, tags: terms.tags.take() });
             return Err(error);
         }
-        self.used.add(item.terms.size);
-        self.mortal += u64::from(item.terms.mortal());
-        let slot = self.nodes.add(key, item);
+        self.used.add(size);
+        self.mortal += u64::from(terms.mortal());
+        let slot = self.nodes.add(hash, key, value, terms);
         self.policy.insert(slot, &facts);
         Ok(self.unless_failed(slot, dropped))
     }
 
-    fn replace(&mut self, slot: u32, key: Key, item: Item, dropped: &mut Dropped) -> Kept {
+    #[inline(never)]
+    fn replace(
+        &mut self,
+        slot: u32,
+        key: Key,
+        value: Py<PyAny>,
+        terms: &mut Terms,
+        dropped: &mut Dropped,
+    ) -> Kept {
         self.seize(slot);
-        let old_size = self.nodes.terms(slot).size;
+        let (old_size, size) = (self.nodes.terms(slot).size, terms.size);
         // From here on the slot is held with no bytes, until it gets its new ones.
         self.used.bytes -= old_size;
         self.held.bytes -= old_size;
-        let facts = self.facts(key, item.terms.size, item.terms.cost);
-        let room = match self.can_fit(item.terms.size, 0) {
+        let facts = self.facts(key, size, terms.cost);
+        let room = match self.can_fit(size, 0) {
             true => self.make_room(0, &facts, dropped).map(|()| true),
             false => Ok(false),
         };
@@ -278,17 +315,16 @@ impl State {
             self.counts.rejected += 1;
             self.used.bytes += old_size;
             self.held.bytes += old_size;
-            dropped.push(item);
+            dropped.push(Gone { value, tags: terms.tags.take() });
             dropped.push(self.drop_seized(slot, false));
             return room;
         }
-        self.used.bytes += item.terms.size;
-        self.held.bytes += item.terms.size;
-        self.mortal += u64::from(item.terms.mortal());
+        self.used.bytes += size;
+        self.held.bytes += size;
+        self.mortal += u64::from(terms.mortal());
+        self.mortal -= u64::from(self.nodes.terms(slot).mortal());
         self.nodes.node_mut(slot).holds.note_use();
-        let old = self.nodes.swap(slot, item);
-        self.mortal -= u64::from(old.terms.mortal());
-        dropped.push(old);
+        dropped.push(self.nodes.swap(slot, value, terms));
         self.settle(slot, End::Recent);
         Ok(self.unless_failed(slot, dropped))
     }
@@ -296,7 +332,7 @@ impl State {
     /// A put during which the policy raised something keeps nothing.
     #[inline]
     fn unless_failed(&mut self, slot: u32, dropped: &mut Dropped) -> bool {
-        if self.policy.failed() {
+        if self.may_fail && self.policy.failed() {
             dropped.push(self.drop_slot(slot, false));
             return false;
         }
@@ -325,20 +361,19 @@ impl State {
 
     #[inline]
     fn evict(&mut self, incoming: Option<&Facts>, dropped: &mut Dropped) -> Result<(), NoVictim> {
-        let slot = self.policy.evict(incoming).ok_or(NoVictim)?;
-        self.policy.forget(slot, true);
+        let slot = self.policy.displace(incoming).ok_or(NoVictim)?;
         self.counts.evictions += 1;
         dropped.push(self.take(slot));
         Ok(())
     }
 
-    /// Takes an entry out of the table, whatever holds it, and returns it.
-    pub fn drop_slot(&mut self, slot: u32, evicted: bool) -> Item {
+    /// Takes an entry out of the table, whatever holds it, and returns what is left of it.
+    pub fn drop_slot(&mut self, slot: u32, evicted: bool) -> Gone {
         self.seize(slot);
         self.drop_seized(slot, evicted)
     }
 
-    fn drop_seized(&mut self, slot: u32, evicted: bool) -> Item {
+    fn drop_seized(&mut self, slot: u32, evicted: bool) -> Gone {
         self.held.sub(self.nodes.terms(slot).size);
         self.pinned -= u64::from(self.nodes.node(slot).holds.pins() > 0);
         self.policy.forget(slot, evicted);
@@ -346,11 +381,11 @@ impl State {
     }
 
     #[inline]
-    fn take(&mut self, slot: u32) -> Item {
-        let item = self.nodes.take(slot);
-        self.used.sub(item.terms.size);
-        self.mortal -= u64::from(item.terms.mortal());
-        item
+    fn take(&mut self, slot: u32) -> Gone {
+        let terms = self.nodes.terms(slot);
+        self.used.sub(terms.size);
+        self.mortal -= u64::from(terms.mortal());
+        self.nodes.take(slot)
     }
 
     /// Has the policy choose an entry, which stays readable until it is forgotten.
