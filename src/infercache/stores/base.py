@@ -214,6 +214,23 @@ class SharedStore(Store):
     generation_path: Path | None = None
 
     @abc.abstractmethod
+    def put_many(
+        self,
+        records: Sequence[Record],
+        *,
+        if_version: Sequence[int | None] | None = None,
+        limit_bytes: int | None = None,
+        lease: int | None = None,
+        replaces: bool = False,
+    ) -> list[bool]:
+        """Write records as any store does.
+
+        With `replaces` they are newer than every copy anywhere: journalled as "replace" even
+        where nothing was stored (copies of what was evicted may live on in other processes),
+        and fenced: a put of these keys under an older lease is refused.
+        """
+
+    @abc.abstractmethod
     def usage(self) -> tuple[int, int]:
         """Return charged bytes and number of entries, over all processes. O(1)."""
 

@@ -45,6 +45,7 @@ class Changes:
         self._writer = writer
         self._journal_length = journal_length
         self._lines: list[tuple[Any, ...]] = []
+        self._replaced: list[bytes] = []
         self.account = rows.decode_account(txn.get(ACCOUNT_KEY))
         self.doomed: list[tuple[bytes, FilePart]] = []
         self.spaces: list[bytes] = []
@@ -55,8 +56,8 @@ class Changes:
         row: bytes | None = self._txn.get(digest, None, self._index.records)
         return row
 
-    def put(self, record: Prepared) -> None:
-        """Write a record, replacing the one under its key."""
+    def put(self, record: Prepared, replaces: bool = False) -> None:
+        """Write a record, replacing the one under its key, or what was there before."""
         index, put, digest, space = self._index, self._txn.put, record.key.digest, record.space
         known = self._txn.get(digest, None, index.records)
         if known is not None:
@@ -70,8 +71,11 @@ class Changes:
             put(rows.tag_id(tag), digest, True, True, False, index.members)
         self.account.size_bytes += record.charge
         self.account.entries += 1
-        kind = PUT if known is None else REPLACE
-        self.loud |= known is not None
+        if replaces:
+            self._replaced.append(digest)
+        replaces |= known is not None
+        kind = REPLACE if replaces else PUT
+        self.loud |= replaces
         self._lines.append((kind, digest, record.charge, record.cost_s, record.expires_at))
 
     def evict(self, digest: bytes) -> int:
@@ -109,14 +113,15 @@ class Changes:
         if not cursor.set_range(sequence_key(lease + 1)):
             return False
         return any(
-            _invalidation(_decode(line)).matches(key, tags)
-            for line in cursor.iternext(keys=False, values=True)
+            _is_meant(_decode(line), key, tags) for line in cursor.iternext(keys=False, values=True)
         )
 
     def finish(self) -> None:
         """Write account and journal; the transaction is ready to commit."""
         if not self._lines:
             return
+        if self._replaced:  # one fence for all of them
+            self._fence((INVALIDATE, b"".join(self._replaced), None, None, None, None))
         account, txn, index = self.account, self._txn, self._index
         account.sequence += 1
         if self.loud:
@@ -230,6 +235,14 @@ def _changes(sequence: int, part: Sequence[Any], *, own: bool) -> Iterator[Chang
         what = _invalidation(part)
         digest = what.digest or b""
         yield Change(sequence, "invalidate", digest, 0, 0.0, NEVER, what, own)
+
+
+def _is_meant(fence: Sequence[Any], key: Key, tags: Sequence[str]) -> bool:
+    digests = fence[1]
+    if digests is not None and len(digests) > len(key.digest):  # of a batch that was replaced
+        size = len(key.digest)
+        return key.digest in {digests[at : at + size] for at in range(0, len(digests), size)}
+    return _invalidation(fence).matches(key, tags)
 
 
 def _invalidation(part: Sequence[Any]) -> Invalidation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from infercache._core import Generation
 from infercache.stores.directory.layout import Layout, replace_file
 
@@ -9,11 +11,12 @@ from infercache.stores.directory.layout import Layout, replace_file
 def create_counter(layout: Layout) -> None:
     """Make the counter's file if there is none; call it under the opening lock.
 
-    Two processes that each made one would watch different files.
+    Two processes that each made one would watch different files. It starts at the time of
+    creation, so that it is never mistaken for that of an earlier directory at the same path.
     """
     path = layout.generation
     if not (path.exists() and path.stat().st_size >= 8):
-        replace_file(path, bytes(8))
+        replace_file(path, (time.time_ns() // 1000).to_bytes(8, "little"))
 
 
 class SharedCounter:

@@ -233,8 +233,9 @@ class DirectoryStore(SharedStore):
         if_version: Sequence[int | None] | None = None,
         limit_bytes: int | None = None,
         lease: int | None = None,
+        replaces: bool = False,
     ) -> list[bool]:
-        """Write records in one transaction; see `Store.put_many`."""
+        """Write records in one transaction; see `SharedStore.put_many`."""
         if not records:
             return []
         self._connection.writable()
@@ -248,7 +249,7 @@ class DirectoryStore(SharedStore):
                 expected = if_version[at] if if_version is not None else None
                 record.used = self._is_wanted(changes, record, expected, lease)
                 if record.used:
-                    changes.put(record)
+                    changes.put(record, replaces)
             done = [record.used for record in prepared]
             if limit_bytes is not None and any(done):
                 self._check_limit(changes.account.size_bytes, limit_bytes)
