@@ -144,7 +144,8 @@ class Namespace:
     ) -> list[bool]:
         """Keep several values; one trip a tier."""
         made = make_terms(self.terms, terms)
-        return self.keep_many(
+        self._stack.ensure_open()
+        return self._stack.put(
             [(self.key(key), self._entry(value, cost_s, made)) for key, value in items]
         )
 
@@ -154,9 +155,12 @@ class Namespace:
         return Entry(value, 0, cost_s, 0, now, fresh_until, fresh_until + terms.stale_s, terms.tags)
 
     def keep_many(self, items: Sequence[tuple[Key, Entry]]) -> list[bool]:
-        """Keep entries as they are; returns for each whether a tier took it."""
+        """Keep values that follow from their keys; return for each whether a tier took it.
+
+        Unlike `put_many` it replaces nothing that other processes would have to hear of.
+        """
         self._stack.ensure_open()
-        return self._stack.put(items)
+        return self._stack.put(items, replaces=False)
 
     # -- computing -----------------------------------------------------------------------
 
@@ -209,9 +213,11 @@ class Namespace:
 
     async def aget(self, key: Any, default: Any = None) -> Any:
         """`get`; memory is asked inline, slower tiers in a thread."""
-        memory = self._stack.memory
         made = self.key(key)
-        if memory is not None and all(not tier.shared for tier in self._stack.tiers):
+        value = self._probe(made, 0.0)
+        if value is not _MISSING:
+            return value
+        if not any(tier.shared for tier in self._stack.tiers):
             return self.get(made, default)
         return await asyncio.to_thread(self.get, made, default)
 

@@ -153,17 +153,19 @@ class Stack:
         if self.closed:
             raise ClosedError("this cache was closed; open a new one")
 
-    def put(self, items: Sequence[tuple[Key, Entry]]) -> list[bool]:
+    def put(self, items: Sequence[tuple[Key, Entry]], replaces: bool = True) -> list[bool]:
         """Keep entries given by the user: newer than anything being computed for their keys.
 
         Puts of one key follow each other through all tiers, so that no two tiers end up with
         different ones. A computation that began before the put was done is not kept after it.
+        Values that follow from their keys replace nothing: other processes need not hear of them.
         """
+        lease = None if replaces else self.chain.positions()
         with ExitStack() as held:
             for stripe in sorted({key.digest[0] % _STRIPES for key, _ in items}):
                 held.enter_context(self._stripes[stripe])
             self._forget_computations(items)
-            kept = self.chain.put_many(items)
+            kept = self.chain.put_many(items, lease)
             self._forget_computations(items)
         return [outcome is Outcome.KEPT for outcome in kept]
 

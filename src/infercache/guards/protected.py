@@ -77,6 +77,7 @@ class ProtectedTier(Tier):
         self.name = spec.name
         self.inner = tier
         self.shared = True if tier is None else tier.shared
+        self.queues = getattr(spec, "write", "through") == "back"
         self.breaker = Breaker(spec.name, around.clock)
         limit_s = spec.deadline_s
         self._deadline = (
@@ -119,7 +120,7 @@ class ProtectedTier(Tier):
         try:
             return tier.put(key, entry, lease)
         except StoreError as error:
-            if not isinstance(error, _NOT_AN_OUTAGE):
+            if not isinstance(error, ReadOnlyError):
                 self._remember([Invalidation(digest=key.digest)])
                 self._note_failure(error)
             raise
@@ -142,7 +143,7 @@ class ProtectedTier(Tier):
         try:
             return self._run(lambda tier: tier.put_many(items, lease))
         except StoreError as error:
-            if not isinstance(error, _NOT_AN_OUTAGE):
+            if not isinstance(error, ReadOnlyError):
                 self._remember([Invalidation(digest=key.digest) for key, _ in items])
             raise
 
@@ -153,6 +154,11 @@ class ProtectedTier(Tier):
         except StoreError:
             self._remember([what])
             raise
+
+    def overtaken(self, what: Invalidation, position: int) -> None:
+        """Pass on what another process voided."""
+        if self.inner is not None:
+            self.inner.overtaken(what, position)
 
     def position(self) -> int | None:
         """Return the journal's position."""

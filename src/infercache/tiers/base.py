@@ -52,11 +52,13 @@ class Tier(abc.ABC):
     Attributes:
         name: Unique within one cache.
         shared: Whether other processes on this machine (or elsewhere) see the same entries.
+        queues: Whether it answers from a queue of this process that others do not see yet.
         journal: The store whose journal tells what other processes changed, if there is one.
     """
 
     name: str
     shared: bool = False
+    queues: bool = False
     journal: SharedStore | None = None
 
     @abc.abstractmethod
@@ -75,7 +77,8 @@ class Tier(abc.ABC):
 
         Args:
             items: What to keep; an entry under a known key replaces it.
-            lease: What `position()` returned before the values were computed, if it did.
+            lease: What `position()` returned before the values were computed. None for what
+                a user puts: it replaces every older value, in other processes too.
 
         Raises:
             StoreError: the tier could not answer.
@@ -108,6 +111,10 @@ class Tier(abc.ABC):
     def check(self) -> list[str]:
         """Recompute the accounts and return a sentence for each that does not add up."""
         return []
+
+    def overtaken(self, what: Invalidation, position: int) -> None:
+        """Hear that another process voided, at a position of the journal, what may be queued."""
+        return
 
     def position(self) -> int | None:
         """Return where the journal of a shared tier stands: a lease for what is computed next."""

@@ -161,8 +161,8 @@ class ByteTier(Tier):
         records = [record for record in sealed if isinstance(record, Record)]
         written = iter(self._write(records, lease) if records else ())
         outcomes = [next(written) if isinstance(one, Record) else one for one in sealed]
-        for outcome in outcomes:
-            self._count(outcome)
+        for (key, _), outcome in zip(items, outcomes, strict=True):
+            self._count(key, outcome, lease)
         self._seconds.add(perf_counter() - started)
         return outcomes
 
@@ -172,15 +172,25 @@ class ByteTier(Tier):
         outcome = self._record(key, entry)
         if isinstance(outcome, Record):
             outcome = self._write((outcome,), lease)[0]
-        self._count(outcome)
+        self._count(key, outcome, lease)
         self._seconds.add(perf_counter() - started)
         return outcome
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, key: Key, outcome: Outcome, lease: int | None) -> None:
         if outcome is Outcome.KEPT:
             self._puts.add(1)
-        else:
-            self._counts.add(outcome.name.lower())
+            return
+        self._counts.add(outcome.name.lower())
+        if outcome is not Outcome.FENCED:
+            self._displace(key, lease)
+
+    def _displace(self, key: Key, lease: int | None) -> None:
+        """Drop the older value of a key whose newer one could not be kept here."""
+        with contextlib.suppress(ReadOnlyError):
+            if lease is None:
+                self.store.invalidate(Invalidation(digest=key.digest))
+            elif self.store.get_many([key])[0] is not None:
+                self.store.evict_many([key.digest])
 
     def _record(self, key: Key, entry: Entry) -> Record | Outcome:
         codec = self.codec_of(key.namespace)
@@ -229,11 +239,17 @@ class ByteTier(Tier):
         need = sum(record.info.size_bytes for record in records)
         for _ in range(_EVICTION_ROUNDS):
             try:
-                return self.store.put_many(records, limit_bytes=self.capacity_bytes, lease=lease)
+                return self._put_now(records, lease)
             except StoreFullError:
                 if need > self.capacity_bytes or not self._evict(need):
                     raise
-        return self.store.put_many(records, limit_bytes=self.capacity_bytes, lease=lease)
+        return self._put_now(records, lease)
+
+    def _put_now(self, records: Sequence[Record], lease: int | None) -> list[bool]:
+        """Write; what is put without a lease is newer than every copy anywhere."""
+        return self.store.put_many(
+            records, limit_bytes=self.capacity_bytes, lease=lease, replaces=lease is None
+        )
 
     def _evict(self, need_bytes: int) -> bool:
         """Make room for `need_bytes`; return whether anything went."""

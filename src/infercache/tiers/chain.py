@@ -2,21 +2,25 @@
 
 Races between whoever fills this process's own tiers (readers that promote, writers) and
 invalidations are settled by epochs. A reader notes the epoch before it reads a lower tier, and
-promotes only what no invalidation since then matches. An invalidation clears the own tiers and
+promotes only what no invalidation since then matches, and what no write since then replaced.
+An invalidation clears the own tiers and
 raises the epoch both before and after it clears the shared ones: a reader that saw the old
 value below either promotes before the second clearing, which removes it, or finds the epoch
 raised and does not promote. Tiers shared between processes settle the same race with leases in
-their own index.
+their own index: a lease is taken before anything below is read, and puts and invalidations
+reach the lowest tier first, so that who takes a later lease can find nothing old below.
+
+What memory demotes goes out under the position up to which this process has followed the
+tier's journal: what another process invalidated or replaced since is refused.
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from infercache._core import Generation
 from infercache.clock import Clock
@@ -30,13 +34,21 @@ from infercache.tiers.base import Outcome, Tier
 from infercache.tiers.coherence import JournalWatch
 from infercache.tiers.counts import Counts
 from infercache.tiers.departures import Departures
-from infercache.tiers.epochs import Epochs
+from infercache.tiers.epochs import Epochs, Replacements
+from infercache.tiers.judging import better, judge_age
 from infercache.tiers.outages import Outages
 
 T = TypeVar("T")
 Items = Sequence[tuple[Key, Entry]]
 Positions = dict[str, int]
 _EPOCH = ""  # no tier's name
+
+
+class Moment(NamedTuple):
+    """When something was read: numbers of the last invalidation and of the last own write."""
+
+    epoch: int
+    written: int
 
 
 class Chain:
@@ -62,8 +74,13 @@ class Chain:
         self._own = tuple(tier for tier in tiers if not tier.shared)
         self._shared = tuple(tier for tier in tiers if tier.shared)
         self._epochs = Epochs()
+        self._replacements = Replacements()
         self._gate = fork_safe_lock()
-        self._watches = [JournalWatch(tier, self._forget_own) for tier in self._shared if self._own]
+        self._watches = [
+            JournalWatch(tier, self._forget_own)
+            for tier in self._shared
+            if self._own or tier.queues
+        ]
         self._keep_coherent()
 
     # -- reading -------------------------------------------------------------------------
@@ -82,7 +99,7 @@ class Chain:
         trip for each tier that is asked; tiers below the last one needed are not asked.
         """
         self._keep_coherent()
-        epoch = self._epochs.now
+        since = self._moment()
         found: list[Found | None] = [None] * len(keys)
         wanted = list(range(len(keys)))
         positions = self.positions() if len(self._shared) > 1 else {}
@@ -91,8 +108,9 @@ class Chain:
                 continue
             fresh = self._ask(tier, keys, wanted, found, beta)
             if fresh and level:
-                self._promote(level, [(keys[i], found[i]) for i in fresh], epoch, positions)
-            wanted = [i for i in wanted if not _is_fresh(found[i])]
+                self._promote(level, [(keys[i], found[i]) for i in fresh], since, positions)
+            served = set(fresh)
+            wanted = [i for i in wanted if i not in served]
             if not wanted:
                 break
         return found
@@ -101,16 +119,13 @@ class Chain:
         """Return what is known of one key: `find_many` without the batch."""
         if self._watches:
             self._keep_coherent()
-        epoch = self._epochs.now
+        since = self._moment()
         stale: Found | None = None
+        positions: Positions | None = {} if len(self._shared) < 2 else None
         for level, tier in enumerate(self.tiers):
-            try:
-                entry = tier.get(key)
-            except StoreError as error:
-                self.outages.failed(tier.name, error)
-                continue
-            if self.outages.any:
-                self.outages.worked(tier.name)
+            if positions is None and tier.shared:
+                positions = self.positions()
+            entry = self._get(tier, key)
             if entry is None:
                 continue
             if entry.expires_at == math.inf:
@@ -118,15 +133,24 @@ class Chain:
             elif self._clock.now() >= max(entry.stale_until, entry.expires_at):
                 continue
             else:
-                found = Found(entry, self._freshness(entry, beta), tier.name)
+                found = Found(entry, judge_age(entry, self._clock, beta), tier.name)
                 if found.freshness is Freshness.STALE:
                     stale = stale or found
                     continue
             if level:
-                positions = self.positions() if len(self._shared) > 1 else {}
-                self._promote(level, [(key, found)], epoch, positions)
+                self._promote(level, [(key, found)], since, positions or {})
             return found
         return stale
+
+    def _get(self, tier: Tier, key: Key) -> Entry | None:
+        try:
+            entry = tier.get(key)
+        except StoreError as error:
+            self.outages.failed(tier.name, error)
+            return None
+        if self.outages.any:
+            self.outages.worked(tier.name)
+        return entry
 
     def _ask(
         self,
@@ -142,7 +166,7 @@ class Chain:
         for i, entry in zip(wanted, entries or (), strict=False):
             if entry is None or self._clock.now() >= max(entry.stale_until, entry.expires_at):
                 continue
-            freshness = self._freshness(entry, beta)
+            freshness = judge_age(entry, self._clock, beta)
             if freshness is Freshness.STALE and found[i] is not None:
                 continue
             found[i] = Found(entry, freshness, tier.name)
@@ -150,38 +174,44 @@ class Chain:
                 fresh.append(i)
         return fresh
 
-    def _freshness(self, entry: Entry, beta: float) -> Freshness:
-        """XFetch: the nearer the expiry and the dearer the value, the likelier a refresh."""
-        if entry.expires_at == math.inf:
-            return Freshness.FRESH
-        now = self._clock.now()
-        if now >= entry.expires_at:
-            return Freshness.STALE
-        early_s = -entry.cost_s * beta * math.log(1.0 - random.random()) if beta else 0.0  # noqa: S311
-        return Freshness.REFRESH_DUE if now + early_s >= entry.expires_at else Freshness.FRESH
-
     def _promote(
         self,
         level: int,
         found: Sequence[tuple[Key, Found | None]],
-        epoch: int,
+        since: Moment,
         positions: Positions,
     ) -> None:
         items = [(key, hit.entry) for key, hit in found if hit is not None]
+        epoch, written = since
         for tier in self.tiers[:level]:
-            if tier.shared:
+            if not tier.shared:
+                self._put_own(tier, items, epoch, written)
+            elif tier.name in positions or tier.journal is None:
                 self._put(tier, items, positions.get(tier.name))
-            else:
-                self._put_own(tier, items, epoch)
         self.counts.add("promotions", len(items))
 
-    def _put_own(self, tier: Tier, items: Items, epoch: int) -> list[Outcome]:
-        """Put what no invalidation has voided since `epoch`."""
+    def _moment(self) -> Moment:
+        return Moment(self._epochs.now, self._replacements.now)
+
+    def _put_own(
+        self, tier: Tier, items: Items, epoch: int, written: int | None = None
+    ) -> list[Outcome]:
+        """Put what is not void since `epoch`; `written` is given for what was read below."""
         with self._gate:
-            void = [self._epochs.voided(epoch, key, entry.tags) for key, entry in items]
+            void = [self._is_void(key, entry, epoch, written) for key, entry in items]
             valid = [item for item, gone in zip(items, void, strict=True) if not gone]
             outcomes = iter(self._put(tier, valid, None))
             return [Outcome.FENCED if gone else next(outcomes) for gone in void]
+
+    def _is_void(self, key: Key, entry: Entry, epoch: int, written: int | None) -> bool:
+        """Decide, under the gate, and note what is about to be written."""
+        if self._epochs.voided(epoch, key, entry.tags):
+            return True
+        if written is not None:
+            return self._replacements.overtaken(written, key.digest)
+        if len(self.tiers) > 1:
+            self._replacements.note(key.digest)
+        return False
 
     # -- writing -------------------------------------------------------------------------
 
@@ -205,48 +235,47 @@ class Chain:
         Shared tiers come first since they may know of an invalidation by another process; what
         they refuse for that reason is not kept here either.
         """
+        self._keep_coherent()  # so that what memory demotes is not refused without need
         leased = positions is not None
         positions = positions or {}
         epoch = positions.get(_EPOCH, self._epochs.now)
         best = [Outcome.NO_ROOM] * len(items)
-        for tier in self._shared:
+        for tier in reversed(self._shared):
             if leased and tier.name not in positions and tier.journal is not None:
                 self._note_all(tier, items, "the tier was out when the computation began")
                 continue
             outcomes = self._put(tier, items, positions.get(tier.name))
-            best = list(map(_better, best, outcomes)) if outcomes else best
+            best = list(map(better, best, outcomes)) if outcomes else best
         open_ones = [i for i, outcome in enumerate(best) if outcome is not Outcome.FENCED]
         for tier in self._own:
             outcomes = self._put_own(tier, [items[i] for i in open_ones], epoch)
             for i, outcome in zip(open_ones, outcomes, strict=True):
-                best[i] = _better(best[i], outcome)
+                best[i] = better(best[i], outcome)
         return best
 
     def _note_all(self, tier: Tier, items: Items, reason: str) -> None:
         for key, _ in items:
             self._note(tier, key.digest, f"not taken: {reason}")
 
-    def put(self, key: Key, entry: Entry, positions: Positions | None = None) -> Outcome:
-        """Write one entry to every tier: `put_many` without the batch."""
+    def put(self, key: Key, entry: Entry) -> Outcome:
+        """Write one entry of a user's to every tier: `put_many` without the batch and a lease."""
+        if self._watches:
+            self._keep_coherent()
         epoch = self._epochs.now
         best = Outcome.NO_ROOM
-        for tier in self._shared:
-            position = positions.get(tier.name) if positions else None
-            outcome = self._put_one(tier, key, entry, position)
-            if outcome is Outcome.FENCED:
-                return outcome
-            best = _better(best, outcome)
+        for tier in reversed(self._shared):
+            best = better(best, self._put_one(tier, key, entry))
         for tier in self._own:
             with self._gate:
-                if not self._epochs.voided(epoch, key, entry.tags):
-                    best = _better(best, self._put_one(tier, key, entry, None))
+                if not self._is_void(key, entry, epoch, None):
+                    best = better(best, self._put_one(tier, key, entry))
         return best
 
-    def _put_one(self, tier: Tier, key: Key, entry: Entry, position: int | None) -> Outcome | None:
+    def _put_one(self, tier: Tier, key: Key, entry: Entry) -> Outcome | None:
         if self._ttl_s or self._events:
-            return next(iter(self._put(tier, [(key, entry)], position)), None)
+            return next(iter(self._put(tier, [(key, entry)], None)), None)
         try:
-            outcome = tier.put(key, entry, position)
+            outcome = tier.put(key, entry)
         except StoreError as error:
             self.outages.failed(tier.name, error)
             return None
@@ -291,14 +320,16 @@ class Chain:
         return demote
 
     def _demote_to(self, tier: Tier, victims: list[tuple[Key, Entry]]) -> bool:
-        """Put what the tier below lacks. Fenced from before the victims were looked at."""
-        position = self._guarded(tier, tier.position)
+        """Put what the tier below lacks, and what nobody else has voided as far as it knows."""
+        followed = [watch.position for watch in self._watches if watch.tier is tier]
+        if tier.journal is not None and not followed:
+            return False
         held = self._guarded(tier, partial(tier.holds_many, [key for key, _ in victims]))
         if held is None:
             return False
         missing = [item for item, known in zip(victims, held, strict=True) if not known]
         if missing:
-            self._put(tier, missing, position)
+            self._put(tier, missing, followed[0] if tier.journal is not None else None)
             self.counts.add("demotions", len(missing))
         return True
 
@@ -307,7 +338,7 @@ class Chain:
     def invalidate(self, what: Invalidation) -> int:
         """Drop all that matches from every tier; return how many entries the fullest tier lost."""
         most = self._forget_own(what)
-        for tier in self._shared:
+        for tier in reversed(self._shared):
             most = max(most, self._guarded(tier, partial(tier.invalidate, what)) or 0)
         self._forget_own(what)
         if what.digest is not None:
@@ -367,14 +398,3 @@ class Chain:
                 errors.append(error)
         if errors:
             raise errors[0]
-
-
-def _is_fresh(found: Found | None) -> bool:
-    return found is not None and found.freshness is not Freshness.STALE
-
-
-def _better(one: Outcome, other: Outcome | None) -> Outcome:
-    """Return what is to be said of an entry of which two tiers say different things."""
-    if other is None or one is Outcome.KEPT or one is Outcome.FENCED:
-        return one
-    return other

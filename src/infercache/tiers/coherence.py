@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from infercache._core import Generation
+from infercache.errors import StoreError
 from infercache.forks import fork_safe_lock
 from infercache.stores.base import Change, Invalidation, SharedStore
 from infercache.tiers.base import Tier
@@ -27,12 +28,19 @@ class JournalWatch:
         self._lock = fork_safe_lock()
         self._generation: int | None = None
         self._position = 0
+        self._lost = True
+
+    @property
+    def position(self) -> int:
+        """Where in the journal this process's own tiers stand: what is in them is a lease old."""
+        return self._position
 
     def follow(self) -> None:
         """Apply the changes since the last call.
 
         Raises:
-            StoreError: the journal cannot be read.
+            StoreError: the journal cannot be read. Everything of this process's own is
+                forgotten then, as any of it may be out of date.
         """
         store = self.tier.journal
         if store is None or store.generation() == self._generation:
@@ -40,25 +48,39 @@ class JournalWatch:
         with self._lock:
             # Read before the changes: what comes later raises it again.
             generation = store.generation()
-            # At first, what is held here may already be out of date.
-            changes = None if self._generation is None else store.changes(self._position)
-            self._apply(store, changes)
+            try:
+                self._apply(store, self._changes(store))
+            except StoreError:
+                self._lost = True
+                self._forget(_EVERYTHING)
+                self._generation = generation
+                raise
             self._generation = generation
             self._note_in_gate(store, generation)
 
+    def _changes(self, store: SharedStore) -> Iterable[Change] | None:
+        """At first, and after a failure, what is held here may already be out of date."""
+        return None if self._lost else store.changes(self._position)
+
     def _note_in_gate(self, store: SharedStore, generation: int) -> None:
         """Open the gate for native readers, who look at the same counter by themselves."""
-        if self.gate is None and store.generation_path is not None:
-            self.gate = Generation(store.generation_path)
-        if self.gate is not None:
-            self.gate.seen = generation
+        gate = self.gate
+        if gate is None and store.generation_path is not None:
+            gate = Generation(store.generation_path)
+        if gate is not None:
+            gate.seen = generation
+            self.gate = gate
 
     def _apply(self, store: SharedStore, changes: Iterable[Change] | None) -> None:
         if changes is None:
-            self._position = store.lease()
+            position = store.lease()
             self._forget(_EVERYTHING)
+            self.tier.overtaken(_EVERYTHING, position)
+            self._position, self._lost = position, False
             return
         for change in changes:
             self._position = change.sequence
             if not change.own and change.kind in ("replace", "invalidate"):
-                self._forget(change.target or Invalidation(digest=change.digest))
+                what = change.target or Invalidation(digest=change.digest)
+                self._forget(what)
+                self.tier.overtaken(what, change.sequence)

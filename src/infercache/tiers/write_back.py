@@ -47,6 +47,7 @@ class WriteBackTier(Tier):
         self.inner = inner
         self.name = inner.name
         self.shared = inner.shared
+        self.queues = True
         self.journal = inner.journal
         self._queue_entries = queue_entries
         self._events = Events() if events is None else events
@@ -58,6 +59,7 @@ class WriteBackTier(Tier):
         """Start with an empty queue and no thread."""
         self._pending: dict[bytes, _Pending] = {}
         self._writing: dict[bytes, _Pending] = {}
+        self._void: set[bytes] = set()  # queued or being written, and no longer to be read
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -66,9 +68,7 @@ class WriteBackTier(Tier):
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         """Return what is queued, and ask the inner tier for the rest."""
         with self._changed:
-            queued = [
-                self._pending.get(key.digest) or self._writing.get(key.digest) for key in keys
-            ]
+            queued = [self._queued(key.digest) for key in keys]
         if not any(queued):
             return self.inner.get_many(keys)
         rest = [key for key, one in zip(keys, queued, strict=True) if one is None]
@@ -78,8 +78,13 @@ class WriteBackTier(Tier):
     def get(self, key: Key) -> Entry | None:
         """Return what is queued, or ask the inner tier."""
         with self._changed:
-            queued = self._pending.get(key.digest) or self._writing.get(key.digest)
+            queued = self._queued(key.digest)
         return self.inner.get(key) if queued is None else queued.entry
+
+    def _queued(self, digest: bytes) -> _Pending | None:
+        if digest in self._void:
+            return None
+        return self._pending.get(digest) or self._writing.get(digest)
 
     def put_many(
         self, items: Sequence[tuple[Key, Entry]], lease: int | None = None
@@ -91,6 +96,7 @@ class WriteBackTier(Tier):
             if not self._closing and len(self._pending) + len(items) <= self._queue_entries:
                 for key, entry in items:
                     self._pending[key.digest] = _Pending(key, entry, lease)
+                    self._void.discard(key.digest)
                 self._ensure_thread()
                 self._changed.notify_all()
                 return [Outcome.KEPT] * len(items)
@@ -128,6 +134,7 @@ class WriteBackTier(Tier):
                 self._writing = {digest: self._pending.pop(digest) for digest in digests}
             self._write(list(self._writing.values()))
             with self._changed:
+                self._void -= self._writing.keys() - self._pending.keys()
                 self._writing = {}
                 self._changed.notify_all()
 
@@ -194,6 +201,17 @@ class WriteBackTier(Tier):
                 self._changed.wait()
         return len(queued) + below
 
+    def overtaken(self, what: Invalidation, position: int) -> None:
+        """Read no more what is queued under a lease from before; the store will refuse it."""
+
+        def is_meant(one: _Pending) -> bool:
+            is_old = one.lease is not None and one.lease < position
+            return is_old and what.matches(one.key, one.entry.tags)
+
+        with self._changed:
+            for queued in (self._pending, self._writing):
+                self._void |= {digest for digest, one in queued.items() if is_meant(one)}
+
     def position(self) -> int | None:
         """Return where the inner tier's journal stands."""
         return self.inner.position()
@@ -203,7 +221,7 @@ class WriteBackTier(Tier):
         below = self.inner.holds_many(keys)
         with self._changed:
             return [
-                held or key.digest in self._pending or key.digest in self._writing
+                held or self._queued(key.digest) is not None
                 for key, held in zip(keys, below, strict=True)
             ]
 
