@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from tiny_models import SIZES, batch, generate, llama, make, prompts, with_adapt
 import infercache as ic
 from infercache.entry import Entry
 from infercache.errors import InfercacheWarning, SettingError, UnsupportedModelError
-from infercache.reuse.fingerprint import ModelIdentity, fingerprint
+from infercache.reuse.fingerprint import ModelIdentity, _library_versions, fingerprint
 from infercache.reuse.prefixes.restored import SlotLayer, Workspace, finite
 from infercache.reuse.prefixes.store import BlockCounts, BlockLayout, BlockStore
 
@@ -479,3 +480,10 @@ def test_workspace_keeps_one_buffer_within_its_limit() -> None:
     assert workspace.take(900, torch.float16, cpu) is not buffer
     workspace.give(torch.empty(4000))
     assert workspace.take(3000, torch.float32, cpu).numel() < 4000
+
+
+def test_what_else_is_imported_does_not_change_a_fingerprint() -> None:
+    """A process that uses an adapter library elsewhere must find the others' blocks."""
+    versions = dict(_library_versions(llama()))
+    assert "peft" in sys.modules
+    assert set(versions) == {"torch", "transformers"}

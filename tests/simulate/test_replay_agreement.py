@@ -22,7 +22,7 @@ def peer(require: Require) -> None:
 
 @pytest.fixture
 def traces(require: Require) -> None:
-    require.that(shared_traces.present(), "the folder of public traces", shared_traces.HOW)
+    shared_traces.need()
 
 
 @functools.lru_cache(2)

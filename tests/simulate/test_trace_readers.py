@@ -351,7 +351,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_public_traces_are_read_in_whole(name: str, require: Require) -> None:
-    require.that(shared_traces.present(), "the folder of public traces", shared_traces.HOW)
+    shared_traces.need()
     path = next(shared_traces.FOLDER.glob(f"{name}.*"))
     trace = read_trace(path)
     assert (trace.format, len(trace), trace.distinct()) == EXPECTED[name]

@@ -104,7 +104,7 @@ def fingerprint(model: Any) -> str:
     from infercache.keys.space import KeySpace
 
     content = {
-        "libraries": _library_versions(),
+        "libraries": _library_versions(model),
         "settings": _settings(model),
         "modules": [_module_state(name, module) for name, module in model.named_modules()],
         "tensors": dict(_readable_tensors(model)),
@@ -114,9 +114,13 @@ def fingerprint(model: Any) -> str:
     return f"{kind}-{digest}"
 
 
-def _library_versions() -> list[tuple[str, str]]:
-    names = ("torch", "transformers", "peft")
-    loaded = [(name, sys.modules.get(name)) for name in names]
+def _library_versions(model: Any) -> list[tuple[str, str]]:
+    """Return the versions of the libraries that the model's code is from, and of no other.
+
+    What else happens to be imported must not count: it differs from process to process.
+    """
+    names = {type(module).__module__.partition(".")[0] for module in model.modules()} | {"torch"}
+    loaded = [(name, sys.modules.get(name)) for name in sorted(names)]
     return [(name, str(getattr(module, "__version__", ""))) for name, module in loaded if module]
 
 
