@@ -17,7 +17,7 @@ pub const DIGEST_BYTES: usize = 16;
 pub type Digest = [u8; DIGEST_BYTES];
 
 /// Runs `work` with the interpreter lock released if it is worth it.
-fn detached<T: Send>(py: Python<'_>, size: usize, work: impl Send + FnOnce() -> T) -> T {
+pub fn detached<T: Send>(py: Python<'_>, size: usize, work: impl Send + FnOnce() -> T) -> T {
     if size > DETACH_BYTES {
         py.detach(work)
     } else {
@@ -26,7 +26,7 @@ fn detached<T: Send>(py: Python<'_>, size: usize, work: impl Send + FnOnce() -> 
 }
 
 /// The key of a keyed BLAKE3.
-fn blake3_key(key: &[u8]) -> PyResult<&[u8; 32]> {
+pub fn blake3_key(key: &[u8]) -> PyResult<&[u8; 32]> {
     key.try_into()
         .map_err(|_| PyValueError::new_err(format!("a BLAKE3 key has 32 bytes, not {}", key.len())))
 }

@@ -1,6 +1,7 @@
 //! The native core: `infercache._core`.
 
 mod belady;
+mod blob;
 mod buffer;
 mod canonical;
 mod canonical_place;
@@ -22,6 +23,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     digest::register(module)?;
     canonical::register(module)?;
     generation::register(module)?;
+    blob::register(module)?;
     module.add_class::<memo::Memo>()?;
     module.add_function(wrap_pyfunction!(replay::replay, module)?)?;
     module.add_function(wrap_pyfunction!(belady::belady, module)?)?;

@@ -190,6 +190,30 @@ def encode(
 ) -> bytes:
     """Return the canonical encoding of a value."""
 
+def open_blob(
+    blob: Buffer, names: bytes, digest: bytes, key: bytes | None = None, /
+) -> tuple[int, int, bytes | None, int, float, float, float, float] | None:
+    """Return start and end of the body, stored tags, version, cost_s, created_at, expires_at and
+    stale_until of a blob (`infercache.codecs.blob`); None unless every check passes.
+
+    O(bytes), without a copy; the checksum is compared in constant time if there is a key.
+    """
+
+def seal_blob(
+    names: bytes,
+    tags: bytes,
+    digest: bytes,
+    numbers: tuple[int, float, float, float, float],
+    body: Sequence[Buffer],
+    key: bytes | None = None,
+    /,
+) -> bytes | None:
+    """Return a whole blob; None if the body is over 32 KiB or the names are too long.
+
+    `numbers` are version, cost_s, created_at, expires_at and stale_until; TypeError or
+    OverflowError if one does not fit.
+    """
+
 class Digester:
     """Digests of values in one key space. Immutable: thread-safe."""
 

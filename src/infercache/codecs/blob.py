@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from infercache import _core
 from infercache.codecs import checksum
 from infercache.codecs.base import Buffer, Codec
 from infercache.entry import Entry
@@ -31,8 +32,6 @@ ALIGNMENT = 64
 _HEAD = struct.Struct("<8sHBxIIIQQdddd16s")
 _LARGEST_NAMES = 2**20
 _LONGEST_CODEC_ID = 255
-# Below this one copy is cheaper than what hashing and writing several buffers costs.
-_JOIN_BYTES = 32 * 1024
 
 _pack_names = msgspec.msgpack.Encoder().encode
 _read_names = msgspec.msgpack.Decoder(tuple[str, str, str, str]).decode
@@ -103,11 +102,10 @@ def seal(
     names = _names(
         key.scope, key.namespace, key.version, codec if isinstance(codec, str) else codec.id
     )
-    body_bytes = sum(map(_size, body))
-    head = _head(key, names, entry, body_bytes, checksum.algorithm_of(secret))
-    if body_bytes <= _JOIN_BYTES:
-        joined = b"".join((head, *body))
-        return (joined + checksum.checksum((joined,), secret),)
+    small = _seal_small(key, names, entry, body, secret)
+    if small is not None:
+        return (small,)
+    head = _head(key, names, entry, sum(map(_size, body)), checksum.algorithm_of(secret))
     return (head, *body, checksum.checksum((head, *body), secret))
 
 
@@ -121,25 +119,38 @@ def open_blob(buffer: Buffer, key: Key, codec_id: str, secret: bytes | None = No
         BlobError: a check failed; the message says which.
     """
     view = _bytes_of(buffer)
+    names = _names(key.scope, key.namespace, key.version, codec_id)
+    secret_key = None if secret is None else checksum.key_of(secret)
+    opened = _core.open_blob(view, names, key.digest, secret_key)
+    if opened is None:
+        raise _fault_of(view, key, codec_id, secret)
+    start, end, stored_tags, version, cost_s, created_at, expires_at, stale_until = opened
+    header = BlobHeader(
+        key, codec_id, version, cost_s, created_at, expires_at, stale_until,
+        () if stored_tags is None else _parse(_read_tags, stored_tags),
+        end - start, secret is not None,
+    )  # fmt: skip
+    return Blob(header, view[start:end])
+
+
+def _fault_of(view: memoryview, key: Key, codec_id: str, secret: bytes | None) -> BlobError:
+    """Return in words which check of a blob failed; the first that does, in the format's order."""
     head = _unpack(view)
-    algorithm, start, names_bytes, tags_bytes, body_bytes = head[2:7]
+    algorithm, start, names_bytes, _, body_bytes = head[2:7]
     if algorithm != checksum.algorithm_of(secret):
-        raise BlobError(_algorithm_fault(algorithm))
+        return BlobError(_algorithm_fault(algorithm))
     end = start + body_bytes
     if end + checksum.SIZE_BYTES[algorithm] != len(view):
-        raise BlobError(
+        return BlobError(
             f"the blob is truncated or overlong: {len(view)} bytes, where its header announces "
             f"{end + checksum.SIZE_BYTES[algorithm]}"
         )
     names_end = _HEAD.size + names_bytes
     if view[_HEAD.size : names_end] != _names(key.scope, key.namespace, key.version, codec_id):
-        raise BlobError(_names_fault(view[_HEAD.size : names_end], key, codec_id))
+        return BlobError(_names_fault(view[_HEAD.size : names_end], key, codec_id))
     if head[12] != key.digest:
-        raise BlobError(f"the blob belongs to digest {head[12].hex()}, not to {key}")
-    if not checksum.verify(view[:end], view[end:], secret):
-        raise BlobError(f"the checksum of the blob of {key} does not match its bytes")
-    tags = _parse(_read_tags, view[names_end : names_end + tags_bytes]) if tags_bytes else ()
-    return Blob(_header(key, codec_id, head, tags), view[start:end])
+        return BlobError(f"the blob belongs to digest {head[12].hex()}, not to {key}")
+    return BlobError(f"the checksum of the blob of {key} does not match its bytes")
 
 
 def blob_size(buffers: Sequence[Buffer]) -> int:
@@ -173,6 +184,21 @@ def _header(key: Key, codec_id: str, head: tuple[Any, ...], tags: tuple[str, ...
         key, codec_id, version, cost_s, created_at, expires_at, stale_until, tags,
         body_bytes=head[6], keyed=head[2] == checksum.BLAKE3,
     )  # fmt: skip
+
+
+def _seal_small(
+    key: Key, names: bytes, entry: Entry, body: Sequence[Buffer], secret: bytes | None
+) -> bytes | None:
+    """Return the blob in one piece; None for a large one, or one that does not fit the format."""
+    numbers = (
+        entry.version, entry.cost_s, entry.created_at, entry.expires_at, entry.stale_until
+    )  # fmt: skip
+    secret_key = None if secret is None else checksum.key_of(secret)
+    try:
+        tags = _pack_names(entry.tags) if entry.tags else b""
+        return _core.seal_blob(names, tags, key.digest, numbers, body, secret_key)
+    except (TypeError, OverflowError, UnicodeEncodeError):
+        return None
 
 
 def _head(key: Key, names: bytes, entry: Entry, body_bytes: int, algorithm: int) -> bytes:
@@ -231,7 +257,7 @@ def _bytes_of(buffer: Buffer) -> memoryview:
     return view.cast("B")
 
 
-def _parse(read: Callable[[memoryview], tuple[str, ...]], data: memoryview) -> tuple[str, ...]:
+def _parse(read: Callable[[Buffer], tuple[str, ...]], data: Buffer) -> tuple[str, ...]:
     try:
         return read(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

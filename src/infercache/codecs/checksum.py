@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hmac
 from collections.abc import Iterable
 
 from infercache import _core
@@ -26,22 +25,15 @@ def checksum(buffers: Iterable[Buffer], secret: bytes | None) -> bytes:
 
     O(bytes), without a copy.
     """
-    hasher = _core.Hasher("xxh3") if secret is None else _core.Hasher("blake3", _key(secret))
+    hasher = _core.Hasher("xxh3") if secret is None else _core.Hasher("blake3", key_of(secret))
     for buffer in buffers:
         hasher.update(buffer)
     return hasher.digest()
 
 
-def verify(data: Buffer, expected: Buffer, secret: bytes | None) -> bool:
-    """Return whether `data` has this checksum; compared in constant time if there is a secret."""
-    if secret is None:
-        return _core.xxh3_128(data) == expected
-    return hmac.compare_digest(_core.blake3(data, _key(secret)), expected)
-
-
 @functools.lru_cache(maxsize=16)
-def _key(secret: bytes) -> bytes:
-    """Derive the 32 bytes that BLAKE3 wants from a secret of any length."""
+def key_of(secret: bytes) -> bytes:
+    """Return the 32 bytes that BLAKE3 wants, derived from a secret of any length."""
     if not secret:
         raise SettingError("secret: it is empty; give at least 16 random bytes, or None")
     return _core.blake3(_CONTEXT + secret)
