@@ -12,7 +12,9 @@ import infercache as ic
 from infercache.cli.invocation import Invocation
 from infercache.errors import InfercacheError
 
-COMMANDS = ("demo", "stats", "doctor", "clear", "import", "settings", "version")
+COMMANDS = (
+    "demo", "replay", "advise", "stats", "doctor", "clear", "import", "settings", "version",
+)  # fmt: skip
 EPILOG = """\b
 Examples:
   infercache demo

@@ -12,7 +12,7 @@ from typing import Any
 from infercache.errors import MissingExtraError
 
 # Drawn in this colour, then replaced: so the ink follows the page's light or dark theme.
-_INK = "#010203"
+INK = "#010203"
 _CLASSES = {"#0a0b01": "series-1", "#0a0b02": "series-2", "#0a0b03": "series-3"}
 _COLOURS = tuple(_CLASSES)
 
@@ -40,8 +40,7 @@ def bar_plot(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("plots need an extra: pip install 'infercache[report]'")
+    require_matplotlib()
     from matplotlib.figure import Figure
 
     height = 0.9 + len(groups) * (0.24 * len(series) + 0.16)
@@ -59,18 +58,24 @@ def bar_plot(
             color=_COLOURS[number if len(series) > 1 else 1],
             label=row.name,
         )
-        axes.bar_label(bars, [_shown(value) for value in row.values], padding=4, color=_INK)
+        axes.bar_label(bars, [_shown(value) for value in row.values], padding=4, color=INK)
     _style(axes, groups, series, unit)
-    return _as_svg(figure, title)
+    return as_svg(figure, title)
+
+
+def require_matplotlib() -> None:
+    """Raise MissingExtraError if matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("plots need an extra: pip install 'infercache[report]'")
 
 
 def _style(axes: Any, groups: Sequence[str], series: Sequence[Series], unit: str) -> None:
     axes.set_xlim(right=1.18 * max(value for row in series for value in row.values))
     axes.set_yticks(range(len(groups)), groups)
     axes.invert_yaxis()
-    axes.set_xlabel(unit, color=_INK)
-    axes.tick_params(colors=_INK, length=0)
-    axes.grid(axis="x", color=_INK, alpha=0.15, linewidth=0.8)
+    axes.set_xlabel(unit, color=INK)
+    axes.tick_params(colors=INK, length=0)
+    axes.grid(axis="x", color=INK, alpha=0.15, linewidth=0.8)
     axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -80,11 +85,11 @@ def _style(axes: Any, groups: Sequence[str], series: Sequence[Series], unit: str
             bbox_to_anchor=(0.45, 1.0),
             ncols=len(series),
             frameon=False,
-            labelcolor=_INK,
+            labelcolor=INK,
         )
 
 
-def _as_svg(figure: Any, title: str) -> str:
+def as_svg(figure: Any, title: str) -> str:
     """Return the figure as SVG that can stand inside a page, beside others."""
     import matplotlib as mpl
 
@@ -100,7 +105,7 @@ def _as_svg(figure: Any, title: str) -> str:
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
     for colour, name in _CLASSES.items():
         svg = svg.replace(colour, f"var(--{name})")
-    svg = svg.replace(_INK, "currentColor").replace("xlink:href", "href")
+    svg = svg.replace(INK, "currentColor").replace("xlink:href", "href")
     return svg.replace('">', f'" role="img" aria-label="{title}">', 1)
 
 
