@@ -9,6 +9,7 @@ mod digest;
 mod distances;
 mod generation;
 mod memo;
+mod plain;
 mod policies;
 mod replay;
 mod table;
@@ -24,6 +25,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     canonical::register(module)?;
     generation::register(module)?;
     blob::register(module)?;
+    module.add_function(wrap_pyfunction!(plain::is_plain, module)?)?;
     module.add_class::<memo::Memo>()?;
     module.add_function(wrap_pyfunction!(replay::replay, module)?)?;
     module.add_function(wrap_pyfunction!(belady::belady, module)?)?;

@@ -214,6 +214,13 @@ def seal_blob(
     OverflowError if one does not fit.
     """
 
+def is_plain(value: object, /) -> bool:
+    """Return whether a value is what msgpack carries as it is: exact None, bool, int, float, str,
+    bytes under 64 KiB, list, and dict with such keys, at most 100 levels deep. O(items).
+
+    Integers of more than 64 bits and lone surrogates count as plain: the encoder refuses them.
+    """
+
 class Digester:
     """Digests of values in one key space. Immutable: thread-safe."""
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from infercache._core import is_plain
 from infercache.codecs.base import Buffer, Codec
 from infercache.codecs.buffers import ALIGNMENT, Reader, Writer
 from infercache.codecs.tree import lift, load_extension, lower
@@ -59,6 +60,12 @@ class PlainCodec(Codec):
         return self._encode(value)
 
     def _encode(self, value: Any, replace: Callable[[Any], Any] | None = None) -> Sequence[Buffer]:
+        if is_plain(value):
+            try:
+                tree = _pack(value)
+                return (_HEAD.pack(0, len(tree)) + tree,)
+            except (OverflowError, UnicodeEncodeError):
+                pass  # a big integer or a lone surrogate: the walk below writes it
         try:
             tree, writer = _pack_tree(value, replace)
         except RecursionError as error:
