@@ -123,6 +123,10 @@ class DirectoryStore(SharedStore):
         """Return the blob or None for each key, in order, from one read transaction."""
         index = self._connection.live()
         try:
+            if len(keys) == 1:
+                digest = keys[0].digest
+                row = index.get_row(digest)
+                return [None if row is None else self._read(index, digest, row)]
             found = index.get_rows([key.digest for key in keys])
             return [
                 None if row is None else self._read(index, key.digest, row)
