@@ -41,7 +41,7 @@ def parse_capacity(text: str, footprint: int, *, in_bytes: bool = False) -> Capa
     text = text.strip()
     if text.endswith("%"):
         share = _share(text)
-        amount = max(1, int(footprint * share))
+        amount = max(1, round(footprint * share))
         return Capacity(amount, share, text)
     if in_bytes:
         amount = parse_size(text, "capacity")

@@ -111,6 +111,7 @@ def compete(
     *,
     prefix_rule: bool = False,
     in_bytes: bool = False,
+    workers: int | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Contest:
     """Replay a trace through each policy, LRU and the optimum, with each capacity.
@@ -123,6 +124,7 @@ def compete(
         capacities: In entries, or in bytes if `in_bytes`.
         prefix_rule: Count a hit only where all earlier accesses of the request hit too.
         in_bytes: Use the sizes of the trace.
+        workers: Replays at a time; None for one a core. Times are fair with 1 only.
         done: Called after each replay, from any thread.
 
     Raises:
@@ -144,7 +146,7 @@ def compete(
         return cell
 
     tasks = [(name, capacity) for name in names for capacity in capacities]
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         return Contest(trace.name, tuple(pool.map(run, tasks)))
 
 
