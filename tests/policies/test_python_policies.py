@@ -205,6 +205,22 @@ def test_a_policy_that_calls_its_table_is_refused_not_stuck() -> None:
     assert policy.table.check() == []
 
 
+def test_the_garbage_collector_leaves_a_running_policy_alone_in_its_table() -> None:
+    class Collecting(Newest):
+        table: Table
+
+        def on_hit(self, key: Key) -> None:
+            gc.collect()
+            self.table.remove(key_of(1))
+
+    policy = Collecting()
+    policy.table = Table(None, 3, policy)
+    policy.table.put(key_of(1), 1)
+    with pytest.raises(RuntimeError, match="a policy only decides"):
+        policy.table.get(key_of(1))
+    assert policy.table.check() == []
+
+
 def test_a_table_and_its_policy_are_collected_together() -> None:
     class Owning(Newest):
         table: Table

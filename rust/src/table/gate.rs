@@ -66,7 +66,8 @@ impl<T> Gate<T> {
 
     /// Goes in if nobody is inside.
     pub fn try_enter(&self) -> Option<Inside<'_, T>> {
-        self.take().then_some(Inside(self))
+        // Made only if it was taken: dropping one opens the gate.
+        self.take().then(|| Inside(self))
     }
 
     #[cfg(not(Py_GIL_DISABLED))]
