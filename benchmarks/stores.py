@@ -2,8 +2,9 @@
 
     python benchmarks/stores.py [--json PATH]
 
-Every contender has the same two verbs, get and set, on NumPy arrays or bytes; ours is built by
-`ours()`. Values that come from "another process" were really written by one.
+Every contender has the same two verbs, get and set, on NumPy arrays or bytes. Ours is measured
+twice: as `ic.Cache` over one directory, which is what users hold (keys, codecs, checksums), and
+as the bare store below it. Values that come from "another process" were really written by one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from measure import Result, paired, report
 SMALL = os.urandom(1000)
 LARGE_BYTES = 4 << 20
 KEYS = 2000
+LEVEL = "INFERCACHE_BENCH_LEVEL"
 
 
 class Contender(Protocol):
@@ -81,9 +83,8 @@ class CacheContender:
 
 
 def ours(path: str) -> Contender:
-    """Return our contender: at the level of stores, or of caches with INFERCACHE_BENCH=cache."""
-    kind = CacheContender if os.environ.get("INFERCACHE_BENCH") == "cache" else StoreContender
-    return kind(path)
+    """Return our contender, at the level that is being measured (also in a process that fills)."""
+    return StoreContender(path) if os.environ.get(LEVEL) == "store" else CacheContender(path)
 
 
 class DiskcacheContender:
@@ -259,25 +260,35 @@ def large_values(
     return paired(mine, turns, 15, 3, question=question, per_call=4)
 
 
+def measure_level(folder: str, memory: str, level: str) -> list[Result]:
+    """Measure everything with ours as a cache, or as a bare store."""
+    os.environ[LEVEL] = level
+    results = small_values(folder)
+    disk = ["ours", "diskcache", "joblib", "mmap"]
+    results.append(large_values(folder, disk, "disk, 4 MiB: get", {}))
+    read = "disk, 4 MiB: get and read"
+    results.append(large_values(f"{folder}/read", disk, read, {}, get_and_read))
+    with redis_server(memory) as socket:
+        names = ["ours", "diskcache", "redis"]
+        question = "shared memory, 4 MiB: get from another process"
+        results.append(large_values(memory, names, question, {"redis": socket}))
+    for result in results:
+        result.question += f" ({level})"
+    return results
+
+
 def main() -> None:
     """Measure everything."""
-    folder = tempfile.mkdtemp(prefix="infercache-bench-")
-    memory = tempfile.mkdtemp(prefix="infercache-bench-", dir="/dev/shm")
-    try:
-        results = small_values(folder)
-        disk = ["ours", "diskcache", "joblib", "mmap"]
-        results.append(large_values(folder, disk, "disk, 4 MiB: get", {}))
-        results.append(
-            large_values(f"{folder}/read", disk, "disk, 4 MiB: get and read", {}, get_and_read)
-        )
-        with redis_server(memory) as socket:
-            names = ["ours", "diskcache", "redis"]
-            question = "shared memory, 4 MiB: get from another process"
-            results.append(large_values(memory, names, question, {"redis": socket}))
-        report(results, "stores")
-    finally:
-        shutil.rmtree(folder)
-        shutil.rmtree(memory)
+    results = []
+    for level in ("cache", "store"):
+        folder = tempfile.mkdtemp(prefix="infercache-bench-")
+        memory = tempfile.mkdtemp(prefix="infercache-bench-", dir="/dev/shm")
+        try:
+            results += measure_level(folder, memory, level)
+        finally:
+            shutil.rmtree(folder)
+            shutil.rmtree(memory)
+    report(results, "stores")
 
 
 if __name__ == "__main__":
