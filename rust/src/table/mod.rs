@@ -1,5 +1,6 @@
 //! The native table: the memory tier, and the ledger and policy of every other tier.
 
+mod dropped;
 mod fast;
 mod gate;
 mod items;
@@ -17,11 +18,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple};
 
+use dropped::Dropped;
 use gate::Gate;
 use items::{capacity, Listing, PutArguments, Row, Summary};
 use key::Key;
 use nodes::{Item, Terms};
-use state::{policy_capacity, Dropped, NoVictim, State};
+use state::{policy_capacity, NoVictim, State};
 use time::Now;
 
 pub use recall::Recall;

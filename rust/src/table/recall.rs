@@ -2,9 +2,10 @@
 
 use pyo3::prelude::*;
 
+use super::dropped::Dropped;
 use super::key::Key;
 use super::nodes::Terms;
-use super::state::{Dropped, Freshness, State};
+use super::state::{Freshness, State};
 use super::time::Now;
 use super::Table;
 

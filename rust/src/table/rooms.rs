@@ -1,8 +1,9 @@
 //! Pins, two-phase eviction, resizing, sweeping and the audit.
 
+use super::dropped::Dropped;
 use super::key::Key;
 use super::nodes::{Node, Terms};
-use super::state::{Amount, Dropped, NoVictim, State};
+use super::state::{Amount, NoVictim, State};
 use super::time::Now;
 use crate::policies::{End, Facts};
 
