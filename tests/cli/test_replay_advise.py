@@ -155,6 +155,8 @@ def test_advise_weighs_prices_and_writes_a_page(run: Runner, trace: Path, requir
         (("--byte-cost", "1"), "weigh each other: give both"),
         (("--byte-cost", "0", "--miss-cost", "1"), "--byte-cost 0.0: expected a number above 0"),
         (("--byte-cost", "1", "--miss-cost", "1"), "say with --entry-size"),
+        (("--tier", "memory=x,1", "--miss-cost", "1"), "write NAME=GB_HOUR,HIT"),
+        (("--tier", "memory=-1,1", "--miss-cost", "1"), "two prices of 0 or more"),
         (("--policy", "lur"), "did you mean 'lru'"),
         (("--prefix-rule",), "needs a trace of prefix blocks"),
     ],
@@ -165,6 +167,19 @@ def test_what_cannot_be_advised_is_told_in_a_sentence(
     done = run("advise", str(trace), *arguments)
     assert done.code == 2
     assert sentence in " ".join(done.errors.split())
+
+
+def test_advise_sizes_several_tiers_together(run: Runner, trace: Path, require: Any) -> None:
+    require.module("matplotlib", "jinja2")
+    done = run(
+        "advise", str(trace), "--bytes", "--miss-cost", "0.001", "--json", "advice.json",
+        "--tier", "memory=500,0", "--tier", "disk=0.01,0.0001", "--html", "advice.html",
+    )  # fmt: skip
+    assert done.code == 0, done.errors
+    memory, disk = json.loads(Path("advice.json").read_text())["tiers"]
+    assert 0 < memory["capacity"] < disk["capacity"]
+    assert "next GB would save" in done.output
+    assert "next GB would save" in Path("advice.html").read_text()
 
 
 def test_both_commands_start_as_a_user_starts_them(start: Runner, trace: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from infercache.units import format_duration, format_size, parse_size
 
 if TYPE_CHECKING:
     from infercache.simulate.advice import Advice, Prices
+    from infercache.simulate.tier_sizes import TierPrice
     from infercache.simulate.trace import Trace
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -31,6 +33,10 @@ _SHOWN = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 @click.option("--bytes", "in_bytes", is_flag=True, help="Size in bytes, with the trace's sizes.")
 @click.option("--byte-cost", type=float, help="Price of holding 1 GB (10^9 bytes) for an hour.")
 @click.option("--miss-cost", type=float, help="Price of a miss, in the same currency.")
+@click.option(
+    "--tier", "tiers", multiple=True, metavar="NAME=GB_HOUR,HIT",
+    help="Prices of a tier and of a hit in it; several are sized together, fastest first.",
+)  # fmt: skip
 @click.option("--entry-size", help="Size of an entry where the trace has none, such as 2MB.")
 @click.option("--rate", type=float, help="Accesses in a second, where the trace has no times.")
 @click.option("--format", "format_name", help="The trace's format, instead of telling it.")
@@ -44,6 +50,7 @@ def command(
     in_bytes: bool,
     byte_cost: float | None,
     miss_cost: float | None,
+    tiers: tuple[str, ...],
     entry_size: str | None,
     rate: float | None,
     format_name: str | None,
@@ -69,7 +76,7 @@ def command(
     from infercache.simulate.contest import known_policy
     from infercache.simulate.readers import read_trace
 
-    prices = _prices(byte_cost, miss_cost, entry_size, rate)
+    prices = _prices(byte_cost, miss_cost, entry_size, rate, tiers)
     wanted = [name.strip() for name in (policies or "").split(",") if name.strip()]
     names = [known_policy(name) for name in wanted] or POLICIES.names()
     with progress() as bars:
@@ -92,10 +99,17 @@ def command(
 
 
 def _prices(
-    byte_cost: float | None, miss_cost: float | None, entry_size: str | None, rate: float | None
+    byte_cost: float | None,
+    miss_cost: float | None,
+    entry_size: str | None,
+    rate: float | None,
+    tiers: Sequence[str],
 ) -> Prices | None:
     from infercache.simulate.advice import Prices
 
+    priced = tuple(map(_tier, tiers))
+    if byte_cost is None and priced:
+        byte_cost = priced[0].gigabyte_hour
     if byte_cost is None and miss_cost is None:
         return None
     if byte_cost is None or miss_cost is None:
@@ -104,7 +118,23 @@ def _prices(
         if value is not None and not 0 < value < float("inf"):
             raise SettingError(f"{option} {value}: expected a number above 0")
     entry_bytes = None if entry_size is None else parse_size(entry_size, "--entry-size")
-    return Prices(byte_cost, miss_cost, entry_bytes, rate)
+    return Prices(byte_cost, miss_cost, entry_bytes, rate, priced)
+
+
+def _tier(text: str) -> TierPrice:
+    from infercache.simulate.tier_sizes import TierPrice
+
+    name, _, prices = text.partition("=")
+    words = prices.split(",")
+    try:
+        found = TierPrice(name, float(words[0]), float(words[1]))
+    except (ValueError, IndexError):
+        raise SettingError(
+            f"--tier {text!r}: write NAME=GB_HOUR,HIT, such as memory=0.004,0.0000001"
+        ) from None
+    if not (name and len(words) == 2 and found.gigabyte_hour >= 0 and found.hit >= 0):
+        raise SettingError(f"--tier {text!r}: expected a name and two prices of 0 or more")
+    return found
 
 
 def _print(trace: Trace, advice: Advice) -> None:
@@ -123,6 +153,8 @@ def _print(trace: Trace, advice: Advice) -> None:
     )
     if best.net is not None:
         click.echo(f"saves {best.net:,.4g} an hour after the memory is paid")
+    if advice.tiers:
+        _print_tiers(advice)
     _print_policies(advice)
 
 
@@ -166,6 +198,22 @@ def _print_curve(advice: Advice) -> None:
     click.echo(
         f"Che's approximation (independent draws) is off by {advice.che_error:.3f} on average"
     )
+
+
+def _print_tiers(advice: Advice) -> None:
+    rows = [
+        (
+            tier.name,
+            advice.size(tier.capacity),
+            f"{tier.hits:.1%}",
+            f"{tier.net:,.4g}",
+            f"{tier.next_gigabyte:,.4g}",
+        )
+        for tier in advice.tiers
+    ]
+    click.echo("\ntiers together, where what leaves one goes on to the next")
+    headings = ("tier", "size", "hits", "net an hour", "next GB would save")
+    print_table(headings, rows, right=headings[1:])
 
 
 def _print_policies(advice: Advice) -> None:

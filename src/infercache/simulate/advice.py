@@ -14,6 +14,7 @@ from infercache.simulate.contest import BASE, OPTIMUM, compete
 from infercache.simulate.curves import Curve, in_sample, lru_curve, miniature, stack_distances
 from infercache.simulate.optimum import belady
 from infercache.simulate.predictability import Predictability, predictability
+from infercache.simulate.tier_sizes import TierPrice, TierSize, size_tiers
 from infercache.simulate.trace import Trace
 from infercache.simulate.working_set import Window, working_set
 from infercache.units import format_size
@@ -37,12 +38,14 @@ class Prices:
         miss: Of one miss.
         entry_bytes: Of an entry, where the trace has no sizes.
         accesses_per_s: Where the trace has no times; None to take them from the trace.
+        tiers: What to size together, fastest first; none for one tier.
     """
 
     gigabyte_hour: float
     miss: float
     entry_bytes: int | None = None
     accesses_per_s: float | None = None
+    tiers: tuple[TierPrice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Advice:
         optimum: Miss ratio of the optimum on the same keys.
         che_error: Mean of how far Che's approximation is from LRU, in miss ratio.
         predictability: What can be foreseen.
+        tiers: Sizes of several tiers together, where their prices were given.
     """
 
     trace: str
@@ -108,6 +112,7 @@ class Advice:
     optimum: float
     che_error: float
     predictability: Predictability
+    tiers: list[TierSize]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, for JSON."""
@@ -153,9 +158,19 @@ def advise(
         trace, best, policies or POLICIES.names(), in_bytes, prefix_rule, done
     )
     error = sum(abs(point.che - point.miss_ratio) for point in points) / len(points)
+    tiers: list[TierSize] = []
+    if prices is not None and prices.tiers:
+        tiers = size_tiers(
+            curve,
+            footprint,
+            prices.tiers,
+            miss=prices.miss,
+            accesses_per_s=_rate(trace, prices),
+            unit_bytes=_unit_bytes(trace, prices, in_bytes),
+        )
     return Advice(
         trace.name, len(trace), footprint, in_bytes, working_set(trace), points, best, reason,
-        ranked, rate, optimum, error, told,
+        ranked, rate, optimum, error, told, tiers,
     )  # fmt: skip
 
 
@@ -215,25 +230,35 @@ def _net(
 ) -> NDArray[np.float64] | None:
     if prices is None:
         return None
-    rate = prices.accesses_per_s
-    if rate is None:
-        span = float(trace.times[-1] - trace.times[0]) if trace.times is not None else 0.0
-        if span <= 0:
-            raise SettingError(
-                f"{trace.name} has no times to weigh misses against memory: say how many "
-                "accesses there are in a second with --rate"
-            )
-        rate = len(trace) / span
-    if not in_bytes and prices.entry_bytes is None:
-        raise SettingError(
-            f"{trace.name}: a price of memory needs sizes: give --bytes where the trace has "
-            "them, or say with --entry-size how large an entry is"
-        )
-    held = capacities * (1 if in_bytes else prices.entry_bytes or 1) / _GIGABYTE
+    rate, unit_bytes = _rate(trace, prices), _unit_bytes(trace, prices, in_bytes)
+    held = capacities * unit_bytes / _GIGABYTE
     net: NDArray[np.float64] = (
         rate * _HOUR * (1 - misses) * prices.miss - held * prices.gigabyte_hour
     )
     return net
+
+
+def _rate(trace: Trace, prices: Prices) -> float:
+    if prices.accesses_per_s is not None:
+        return prices.accesses_per_s
+    span = float(trace.times[-1] - trace.times[0]) if trace.times is not None else 0.0
+    if span <= 0:
+        raise SettingError(
+            f"{trace.name} has no times to weigh misses against memory: say how many "
+            "accesses there are in a second with --rate"
+        )
+    return len(trace) / span
+
+
+def _unit_bytes(trace: Trace, prices: Prices, in_bytes: bool) -> int:
+    if in_bytes:
+        return 1
+    if prices.entry_bytes is None:
+        raise SettingError(
+            f"{trace.name}: a price of memory needs sizes: give --bytes where the trace has "
+            "them, or say with --entry-size how large an entry is"
+        )
+    return prices.entry_bytes
 
 
 def _recommend(points: list[Point], prices: Prices | None) -> tuple[Point, str]:
