@@ -11,7 +11,7 @@ from typing import Any
 from infercache.clock import Clock, SystemClock
 from infercache.codecs.base import Codec
 from infercache.codecs.blob import Blob, blob_size, open_blob, seal
-from infercache.entry import Entry
+from infercache.entry import NEVER, Entry
 from infercache.errors import (
     BlobError,
     EncodeError,
@@ -121,7 +121,7 @@ class ByteTier(Tier):
                 blob = open_blob(stored.buffer, key, codec.id, self._secret)
                 stored.verified = blob
             head = blob.header
-            if self._clock.now() >= head.stale_until:
+            if head.stale_until != NEVER and self._clock.now() >= head.stale_until:
                 self._drop(key, "expirations", "expire")
                 return None
             value = codec.decode(blob.body)
