@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 from infercache._core import Generation
 from infercache.clock import Clock
@@ -98,11 +98,10 @@ class Chain:
         An expired entry is only returned if no lower tier has a fresh one. Cost: one round
         trip for each tier that is asked; tiers below the last one needed are not asked.
         """
-        self._keep_coherent()
-        since = self._moment()
-        found: list[Found | None] = [None] * len(keys)
-        wanted = list(range(len(keys)))
         positions = self.positions() if len(self._shared) > 1 else {}
+        self._keep_coherent()  # after the leases: what is queued here is heard of only by this
+        since = self._moment()
+        found, wanted = cast("list[Found | None]", [None] * len(keys)), list(range(len(keys)))
         for level, tier in enumerate(self.tiers):
             if own_only if tier.shared else shared_only:
                 continue
@@ -125,6 +124,7 @@ class Chain:
         for level, tier in enumerate(self.tiers):
             if positions is None and tier.shared:
                 positions = self.positions()
+                self._keep_coherent()
             entry = self._get(tier, key)
             if entry is None:
                 continue
@@ -245,7 +245,7 @@ class Chain:
                 self._note_all(tier, items, "the tier was out when the computation began")
                 continue
             outcomes = self._put(tier, items, positions.get(tier.name))
-            best = list(map(better, best, outcomes)) if outcomes else best
+            best = list(map(better, best, outcomes or best))
         open_ones = [i for i, outcome in enumerate(best) if outcome is not Outcome.FENCED]
         for tier in self._own:
             outcomes = self._put_own(tier, [items[i] for i in open_ones], epoch)

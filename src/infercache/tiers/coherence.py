@@ -78,9 +78,12 @@ class JournalWatch:
             self.tier.overtaken(_EVERYTHING, position)
             self._position, self._lost = position, False
             return
+        position = self._position
         for change in changes:
-            self._position = change.sequence
+            position = change.sequence
             if not change.own and change.kind in ("replace", "invalidate"):
                 what = change.target or Invalidation(digest=change.digest)
                 self._forget(what)
                 self.tier.overtaken(what, change.sequence)
+        # Told only now: who demotes under it relies on all before it being forgotten here.
+        self._position = position

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from infercache.tiers.counts import Counts
 
 _BATCH = 64
 _TRIES = 3
+_FENCES = 1024
 _PAUSE_S = 0.2
 
 
@@ -60,6 +62,8 @@ class WriteBackTier(Tier):
         self._pending: dict[bytes, _Pending] = {}
         self._writing: dict[bytes, _Pending] = {}
         self._void: set[bytes] = set()  # queued or being written, and no longer to be read
+        self._fences: deque[tuple[int, Invalidation]] = deque(maxlen=_FENCES)
+        self._last_fence = -1
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -93,19 +97,40 @@ class WriteBackTier(Tier):
         if lease is None:
             lease = self.inner.position()
         with self._changed:
-            if not self._closing and len(self._pending) + len(items) <= self._queue_entries:
-                for key, entry in items:
-                    self._pending[key.digest] = _Pending(key, entry, lease)
-                    self._void.discard(key.digest)
+            fresh = [item for item in items if not self._is_fenced(item, lease)]
+            queued = self._try_queue(fresh, lease)
+        outcomes = [Outcome.KEPT] * len(fresh) if queued else self.inner.put_many(fresh, lease)
+        kept = dict(zip([key.digest for key, _ in fresh], outcomes, strict=True))
+        return [kept.get(key.digest, Outcome.FENCED) for key, _ in items]
+
+    def _try_queue(self, items: Sequence[tuple[Key, Entry]], lease: int | None) -> bool:
+        """Queue, or make sure that nothing older of these keys is on its way; under the lock."""
+        if not self._closing and len(self._pending) + len(items) <= self._queue_entries:
+            for key, entry in items:
+                self._pending[key.digest] = _Pending(key, entry, lease)
+                self._void.discard(key.digest)
+            if items:
                 self._ensure_thread()
                 self._changed.notify_all()
-                return [Outcome.KEPT] * len(items)
-            # Written by this thread: an older value, queued or being written, must not follow.
-            for key, _ in items:
-                self._pending.pop(key.digest, None)
-            while any(key.digest in self._writing for key, _ in items):
-                self._changed.wait()
-        return self.inner.put_many(items, lease)
+            return True
+        for key, _ in items:
+            self._pending.pop(key.digest, None)
+        while any(key.digest in self._writing for key, _ in items):
+            self._changed.wait()
+        return False
+
+    def _is_fenced(self, item: tuple[Key, Entry], lease: int | None) -> bool:
+        """Whether it was invalidated since its lease, as far as this process has heard."""
+        if lease is None or lease >= self._last_fence:
+            return False
+        key, entry = item
+        if len(self._fences) == _FENCES and lease < self._fences[0][0]:
+            return True
+        return any(lease < at and what.matches(key, entry.tags) for at, what in self._fences)
+
+    def _fence(self, position: int, what: Invalidation) -> None:
+        self._fences.append((position, what))
+        self._last_fence = max(self._last_fence, position)
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
@@ -196,6 +221,9 @@ class WriteBackTier(Tier):
             for digest in queued:
                 del self._pending[digest]
         below = self.inner.invalidate(what)
+        position = self.inner.position()
+        if position is not None:  # what was queued meanwhile under an older lease
+            self.overtaken(what, position)
         with self._changed:
             while any(what.matches(one.key, one.entry.tags) for one in self._writing.values()):
                 self._changed.wait()
@@ -209,6 +237,7 @@ class WriteBackTier(Tier):
             return is_old and what.matches(one.key, one.entry.tags)
 
         with self._changed:
+            self._fence(position, what)
             for queued in (self._pending, self._writing):
                 self._void |= {digest for digest, one in queued.items() if is_meant(one)}
 
