@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,8 @@ BAD: dict[str, tuple[bytes | str, str | None, str]] = {
     "mooncake without blocks": (blocks((0, [])), None, "no line with a request"),
     "csv number": ("time,key\n1,a\nx,b\n", None, "line 3: the time is 'x'; expected a number"),
     "csv size": ("key,size\na,1\nb,1.5\n", None, "line 3: the size is '1.5'"),
+    "csv huge size": ("key,size\na,99999999999999999999\n", None, "a size is too large"),
+    "mooncake huge block": (blocks((0, [2**70])), None, "line 1: .*64 bits"),
     "csv short": ("time,key,size\n1,a,1\n2,b\n", "csv", "line 3: 2 columns; expected 3"),
     "csv no key": ("time,size\n1,1\n", None, "no heading for the key"),
     "csv wide": ("1,2,3,4,5,6\n", None, "6 columns without headings; say what they are"),
@@ -327,6 +330,28 @@ def test_a_reader_of_ones_own_joins_by_name(write: Write, monkeypatch: pytest.Mo
 def test_every_format_says_what_it_is() -> None:
     assert sorted(known_formats()) == FORMATS.names()
     assert all(known_formats().values())
+
+
+@given(st.data())
+def test_damaged_files_are_refused_or_read_but_never_break_a_reader(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    content, name, _ = CASES[data.draw(st.sampled_from(sorted(CASES)))]
+    damaged = bytearray(content.encode() if isinstance(content, str) else content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(damaged)))
+        damaged[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    path = tmp_path_factory.mktemp("damaged") / "trace"
+    path.write_bytes(damaged)
+    for given_format in (None, name):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InfercacheWarning)
+            said = ""
+            try:
+                assert len(read_trace(path, format=given_format))
+            except TraceError as error:
+                said = str(error)
+        assert not said or str(path) in said
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))

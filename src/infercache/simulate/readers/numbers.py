@@ -35,8 +35,9 @@ def read_integers(source: Source, expected: Sequence[str]) -> NDArray[np.int64]:
     try:
         flat = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, "i8")
     except ValueError:
-        flat = None
-    if flat is None or (flat == _LARGEST).any() or not _is_table(text, len(expected)):
+        raise _find_fault(source, expected) from None
+    # Numbers that are too large are cut off to the largest.
+    if (flat == _LARGEST).any() or not _is_table(text, len(expected), len(flat)):
         raise _find_fault(source, expected)
     table: NDArray[np.int64] = flat.reshape(-1, len(expected))
     return table
@@ -45,8 +46,8 @@ def read_integers(source: Source, expected: Sequence[str]) -> NDArray[np.int64]:
 _MARKS = (b"*", b"#")
 
 
-def _is_table(text: bytes, columns: int) -> bool:
-    """Return whether each line that holds something holds so many words."""
+def _is_table(text: bytes, columns: int, count: int) -> bool:
+    """Return whether each line that holds something holds so many words, and all are read."""
     import numpy as np
 
     letters = np.frombuffer(text, dtype=np.uint8)
@@ -54,7 +55,7 @@ def _is_table(text: bytes, columns: int) -> bool:
     begins = ~blank
     begins[1:] &= blank[:-1]
     words = np.flatnonzero(begins)
-    if len(words) % columns:
+    if len(words) != count or count % columns:
         return False
     # Lines are told apart by how many line ends lie before each word.
     line = np.cumsum(letters == 10, dtype=np.int32)[words].reshape(-1, columns)

@@ -39,7 +39,10 @@ def read_prefixes(source: Source, format_name: str, second: float) -> Trace:
     rows = _rows(source)
     counts = np.array([len(row.hash_ids) for row in rows], dtype=np.int64)
     blocks = (block for row in rows for block in row.hash_ids)
-    keys = np.fromiter(blocks, dtype=np.int64, count=int(counts.sum())).view(np.uint64)
+    try:
+        keys = np.fromiter(blocks, dtype=np.int64, count=int(counts.sum())).view(np.uint64)
+    except OverflowError:
+        raise _find_large(source, rows) from None
     times = np.array([row.timestamp for row in rows], dtype=np.float64) / second
     return Trace(
         source.name,
@@ -57,6 +60,17 @@ def _rows(source: Source) -> list[_Request]:
         return [decoder.decode(line) for line in lines if line.strip()]
     except msgspec.MsgspecError:
         raise _find_fault(source, decoder, lines) from None
+
+
+def _find_large(source: Source, rows: list[_Request]) -> Exception:
+    lines = [number for number, line in enumerate(source.data.splitlines(), 1) if line.strip()]
+    for number, row in zip(lines, rows, strict=True):
+        for block in row.hash_ids:
+            if not -(2**63) <= block < 2**63:
+                return source.fail(
+                    f"line {number}", f"block {block}; expected whole numbers of 64 bits"
+                )
+    raise AssertionError("unreachable")
 
 
 def _find_fault(source: Source, decoder: Any, lines: list[bytes]) -> Exception:

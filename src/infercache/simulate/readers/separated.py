@@ -136,7 +136,8 @@ def _numbers(
     import numpy as np
 
     try:
-        return np.array([kind(word) for word in words])
+        wide = np.int64 if kind is int else np.float64
+        return np.array([kind(word) for word in words], dtype=wide)
     except (ValueError, OverflowError):
         for line, word in zip(lines, words, strict=True):
             if not _is_number(word) or (kind is int and not word.strip().lstrip("+-").isdigit()):
