@@ -104,6 +104,12 @@ def test_what_cannot_be_replayed_is_told_in_a_sentence(
     assert sentence in " ".join(done.errors.split())
 
 
+def test_the_known_formats_are_shown_without_a_trace(run: Runner) -> None:
+    done = run("replay", "--formats")
+    assert done.code == 0, done.errors
+    assert "oracleGeneral  libCacheSim" in done.output
+
+
 def test_a_missing_and_an_empty_file_are_told(run: Runner, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert "does not exist" in run("replay", "nowhere").errors

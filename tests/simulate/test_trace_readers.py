@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import struct
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from tests.conftest import Require
 from tests.simulate import shared_traces
 
-from infercache.errors import InfercacheWarning, SettingError, TraceError
+from infercache.errors import InfercacheWarning, MissingExtraError, SettingError, TraceError
 from infercache.simulate.readers import FORMATS, read_trace
 from infercache.simulate.readers.numbers import keys_of, mix
 from infercache.simulate.readers.registry import known_formats
@@ -325,6 +326,12 @@ def test_a_reader_of_ones_own_joins_by_name(write: Write, monkeypatch: pytest.Mo
     monkeypatch.setattr(FORMATS, "_targets", dict(FORMATS._targets))
     FORMATS.register("mine", Mine)
     assert read_trace(write(b"MINE\0")).format == "mine"
+
+
+def test_without_numpy_the_extra_is_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(MissingExtraError, match=r"infercache\[numpy\]"):
+        read_trace(write("1\n"))
 
 
 def test_every_format_says_what_it_is() -> None:

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
+def _show_formats(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked:
+        return
+    from infercache.simulate.readers.registry import known_formats
+
+    for name, promise in known_formats().items():
+        click.echo(f"{name:14} {promise}")
+    ctx.exit()
+
+
 @click.command("replay")
 @click.argument(
     "traces", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -34,6 +44,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--prefix-rule", is_flag=True, help="A block hits only if all before it do.")
 @click.option("--bytes", "in_bytes", is_flag=True, help="Bound bytes, with the trace's sizes.")
 @click.option("--format", "format_name", help="The traces' format, instead of telling it.")
+@click.option(
+    "--formats", is_flag=True, is_eager=True, expose_value=False, callback=_show_formats,
+    help="Show the known formats, and leave.",
+)  # fmt: skip
 @click.option("--columns", help='What the columns of a CSV are: "time,key,size,cost", - skips one.')
 @click.option("--csv", "csv_path", type=_FILE, help="Write all figures here.")
 @click.option("--json", "json_path", type=_FILE, help="Write all figures here.")

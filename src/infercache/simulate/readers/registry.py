@@ -7,7 +7,7 @@ import importlib
 import os
 from pathlib import Path
 
-from infercache.errors import SettingError, TraceError
+from infercache.errors import MissingExtraError, SettingError, TraceError
 from infercache.registry import Registry
 from infercache.simulate.readers.base import Reader, Source
 from infercache.simulate.readers.compression import decompress
@@ -52,6 +52,7 @@ def read_trace(
         MissingExtraError: what unpacks or reads it is not installed.
         OSError: the file cannot be opened.
     """
+    _require_numpy()
     path = Path(path)
     source = Source(path, decompress(path), columns)
     if not source.data:
@@ -63,6 +64,13 @@ def read_trace(
 def known_formats() -> dict[str, str]:
     """Return each format with a sentence on it, in the order in which they are tried."""
     return {name: _load(name).promise for name in _ORDER}
+
+
+def _require_numpy() -> None:
+    try:
+        importlib.import_module("numpy")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("traces need an extra: pip install 'infercache[numpy]'") from error
 
 
 def _load(name: str) -> Reader:
