@@ -69,3 +69,11 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("xdg-config")))
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_skipped_unsaid(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test in which the library logged what it could not warn about."""
+    yield
+    said = [record.getMessage() for record in caplog.records if record.name == "infercache"]
+    assert not said, f"unexpected notices: {said}"

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tiers",),
     ("stores", "codecs", "policies", "keys"),
     ("settings",),
-    ("key", "entry", "events", "clock", "units", "registry", "forks", "errors", "_core"),
+    ("key", "entry", "events", "clock", "units", "registry", "forks", "notices", "errors", "_core"),
 )
 OPEN_ROWS = frozenset({"cache", "key"})  # the facade, and the base: named by their first part
 # The package's own names are loaded lazily, so that whoever writes `import infercache as ic`

@@ -123,8 +123,13 @@ class Cache(Namespace):
             version: All entries of this version, of every namespace unless one is given.
 
         Raises:
-            SettingError: nothing was given; to drop everything say `clear()`.
+            SettingError: nothing was given (to drop everything say `clear()`), or a key and
+                something else.
         """
+        if key is not None and not tag is namespace is version is None:
+            raise SettingError(
+                "invalidate() takes a key, or tag=, namespace= and version=, not both"
+            )
         if key is not None:
             made = key if isinstance(key, Key) else self.key(key)
             return self._stack.invalidate(Invalidation(digest=made.digest))

@@ -7,11 +7,10 @@ observer can break a lookup.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infercache.errors import InfercacheWarning
+from infercache.notices import warn
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,6 @@ class Events:
                 listener(event)
             except Exception as error:  # noqa: BLE001 - an observer must never break a lookup
                 self._listeners = tuple(known for known in self._listeners if known is not listener)
-                warnings.warn(
+                warn(
                     f"event listener {listener!r} raised {error!r} and was removed",
-                    InfercacheWarning,
-                    stacklevel=2,
                 )

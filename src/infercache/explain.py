@@ -64,7 +64,7 @@ def _answers(chain: Chain, key: Key, clock: Clock) -> Iterator[TierAnswer]:
 def _why_missing(chain: Chain, tier: Tier, key: Key, now: float) -> str:
     known = chain.departures.reason(tier.name, key.digest)
     if known is None:
-        return "never put here by this process, or evicted or expired since"
+        return "never put here by this process, or evicted, expired or invalidated since"
     when, reason = known
     return f"{reason} ({format_duration(max(now - when, 0.0))} ago)"
 

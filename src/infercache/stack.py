@@ -85,6 +85,10 @@ class Stack:
         if not specs or doubled:
             what = f"two tiers are named {doubled.pop()!r}" if doubled else "there is no tier"
             raise SettingError(f"a cache needs tiers of different names: {what}")
+        if [getattr(spec, "write", "") for spec in specs].count("back") > 1:
+            raise SettingError(
+                'only one tier of a cache can have write="back": see ARCHITECTURE.md'
+            )
         self.specs = tuple(specs)
         self.options = options
         self.events = Events()
@@ -101,11 +105,12 @@ class Stack:
         around = Surroundings(
             self.options.clock, self.events, self.spaces, self.codecs, self.options.secret
         )
+        departures = around.departures
         self.tiers = [protect(spec, around) for spec in self.specs]
         ttl_s = {
             spec.name: parse_duration(spec.ttl_s) for spec in self.specs if spec.ttl_s is not None
         }
-        self.chain = Chain(self.tiers, ttl_s, self.options.clock, self.events)
+        self.chain = Chain(self.tiers, ttl_s, self.options.clock, self.events, departures)
         self._connect_demotion()
         self.lookup = TieredLookup(self.chain, self.counts)
         self.guard = Guard(

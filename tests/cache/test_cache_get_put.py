@@ -16,6 +16,7 @@ from infercache.errors import (
     SettingError,
     UnkeyableError,
 )
+from infercache.testing.corruption import flip
 
 
 @pytest.fixture
@@ -96,6 +97,8 @@ def test_invalidating_nothing_in_particular_is_refused_and_clear_is_the_word(
     cache.put("a", 1)
     with pytest.raises(SettingError, match=r"clear\(\) drops everything"):
         cache.invalidate()
+    with pytest.raises(SettingError, match="not both"):
+        cache.invalidate("a", tag="t")
     assert cache.clear() == 1
     assert cache.get("a") is None
 
@@ -240,6 +243,8 @@ def test_bad_settings_are_refused_at_once(tmp_path: Path) -> None:
         ic.Cache(ic.Memory("1MB"), ic.Memory("2MB"))
     with pytest.raises(SettingError, match=r"unknown term 'ttl' \(did you mean 'ttl_s'\?\)"):
         ic.Cache(ic.Memory("1MB"), ttl=5)
+    with pytest.raises(SettingError, match="only one tier of a cache can have write"):
+        ic.Cache(ic.SharedMemory("1MB", write="back"), ic.Disk(tmp_path, "1MB", write="back"))
     with pytest.raises(SettingError, match="digest='md5'"):
         ic.Cache(digest="md5")
 
@@ -265,6 +270,30 @@ def test_an_unreachable_directory_warns_and_the_work_goes_on(tmp_path: Path) -> 
     assert compute(cache) == cache.get("k") == 42
     assert cache.explain("k").answers[1].state == "out"
     cache.close()
+
+
+def test_warnings_as_errors_do_not_break_the_work(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """This suite turns warnings into errors: what they would break must go on, and is logged."""
+    blocker = tmp_path / "file"
+    blocker.write_text("not a directory")
+    with ic.Cache(ic.Memory("1MB"), ic.Disk(blocker / "cache", "5MB")) as cache:
+        assert cache.put("k", 1)
+        assert cache.get("k") == 1
+        assert cache.get_or_compute("other", lambda: 2) == 2
+    assert "tier 'disk' is out" in caplog.text
+    caplog.clear()
+
+
+def test_a_damaged_value_is_explained(tmp_path: Path) -> None:
+    with ic.Cache(ic.Memory("1MB"), ic.Disk(tmp_path, "5MB")) as cache:
+        cache.put("k", numpy.zeros(10_000))
+        (file,) = (tmp_path / "values").glob("*/*")
+        flip(file, 8 * (file.stat().st_size // 2))
+        assert "deleted because it was damaged" in str(cache.explain("k"))
+        cache.put("k", numpy.zeros(10_000))
+        assert "deleted" not in str(cache.explain("k"))
 
 
 def test_a_cache_travels_by_its_settings(tmp_path: Path) -> None:

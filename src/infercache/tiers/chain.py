@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeVar, cast
 
@@ -35,7 +34,7 @@ from infercache.tiers.coherence import JournalWatch
 from infercache.tiers.counts import Counts
 from infercache.tiers.departures import Departures
 from infercache.tiers.epochs import Epochs, Replacements
-from infercache.tiers.judging import better, judge_age
+from infercache.tiers.judging import better, judge_age, shorten
 from infercache.tiers.outages import Outages
 
 T = TypeVar("T")
@@ -62,11 +61,16 @@ class Chain:
     """
 
     def __init__(
-        self, tiers: Sequence[Tier], ttl_s: dict[str, float], clock: Clock, events: Events
+        self,
+        tiers: Sequence[Tier],
+        ttl_s: dict[str, float],
+        clock: Clock,
+        events: Events,
+        departures: Departures | None = None,
     ) -> None:
         self.tiers = tuple(tiers)
         self.outages = Outages(events)
-        self.departures = Departures()
+        self.departures = Departures() if departures is None else departures
         self.counts = Counts()
         self._ttl_s = ttl_s
         self._clock = clock
@@ -281,32 +285,23 @@ class Chain:
             return None
         if self.outages.any:
             self.outages.worked(tier.name)
-        if outcome is not Outcome.KEPT:
-            self._note(tier, key.digest, f"not taken: {outcome.value}")
+        self._note_outcome(tier, key, outcome)
         return outcome
 
     def _put(self, tier: Tier, items: Items, position: int | None) -> Sequence[Outcome]:
         ttl_s = self._ttl_s.get(tier.name, math.inf)
         if ttl_s != math.inf:
-            items = [(key, self._shorten(entry, ttl_s)) for key, entry in items]
+            latest = self._clock.now() + ttl_s
+            items = [(key, shorten(entry, latest)) for key, entry in items]
         outcomes = self._guarded(tier, partial(tier.put_many, items, position))
         if outcomes is None:
             return ()
         for (key, entry), outcome in zip(items, outcomes, strict=True):
-            if outcome is not Outcome.KEPT:
-                self._note(tier, key.digest, f"not taken: {outcome.value}")
+            self._note_outcome(tier, key, outcome)
             if self._events:
                 kind = "put" if outcome is Outcome.KEPT else "rejected"
                 self._tell(kind, tier, key, entry, outcome.value)
         return outcomes
-
-    def _shorten(self, entry: Entry, ttl_s: float) -> Entry:
-        latest = self._clock.now() + ttl_s
-        return replace(
-            entry,
-            expires_at=min(entry.expires_at, latest),
-            stale_until=min(entry.stale_until, latest),
-        )
 
     def demote_below(self, level: int) -> Callable[[list[tuple[Key, Entry]]], None]:
         """Return what a tier calls with its victims before it forgets them."""
@@ -376,6 +371,12 @@ class Chain:
     def _tell(self, kind: str, tier: Tier, key: Key, entry: Entry, detail: str) -> None:
         size, cost_s = entry.size_bytes, entry.cost_s
         self._events.emit(Event(kind, tier.name, key.namespace, key.digest, size, cost_s, detail))
+
+    def _note_outcome(self, tier: Tier, key: Key, outcome: Outcome) -> None:
+        if outcome is Outcome.KEPT:
+            self.departures.forget(tier.name, key.digest)
+        else:
+            self._note(tier, key.digest, f"not taken: {outcome.value}")
 
     def _note(self, tier: Tier, digest: bytes, reason: str) -> None:
         self.departures.note(tier.name, digest, self._clock.now(), reason)

@@ -24,6 +24,12 @@ class Departures:
             if len(self._reasons) > _REMEMBERED:
                 self._reasons.popitem(last=False)
 
+    def forget(self, tier: str, digest: bytes) -> None:
+        """Forget a departure: the key is back. A look at a dictionary where it was not known."""
+        if (tier, digest) in self._reasons:
+            with self._lock:
+                self._reasons.pop((tier, digest), None)
+
     def reason(self, tier: str, digest: bytes) -> tuple[float, str] | None:
         """Return when and why a key left a tier, if that is still known."""
         return self._reasons.get((tier, digest))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 from infercache.clock import Clock
 from infercache.entry import Entry, Freshness
@@ -29,3 +30,12 @@ def better(one: Outcome, other: Outcome | None) -> Outcome:
     if other is None or one is Outcome.KEPT or one is Outcome.FENCED:
         return one
     return other
+
+
+def shorten(entry: Entry, latest: float) -> Entry:
+    """Return an entry that is gone at `latest` at the latest: a tier's own time to live."""
+    return replace(
+        entry,
+        expires_at=min(entry.expires_at, latest),
+        stale_until=min(entry.stale_until, latest),
+    )

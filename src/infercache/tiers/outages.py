@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
-from infercache.errors import InfercacheWarning, StoreError
+from infercache.errors import StoreError
 from infercache.events import Event, Events
 from infercache.forks import fork_safe_lock
+from infercache.notices import warn
 from infercache.tiers.counts import Counts
 
 
@@ -27,9 +26,8 @@ class Outages:
             self._out[tier] = str(error)
         if first:
             self._events.emit(Event("outage", tier, detail=str(error)))
-            warnings.warn(
+            warn(
                 f"tier {tier!r} is out and is skipped; the work goes on without it: {error}",
-                InfercacheWarning,
                 stacklevel=3,
             )
 

@@ -21,6 +21,7 @@ from infercache.policies import POLICIES
 from infercache.policies.base import Policy
 from infercache.tiers.base import Tier
 from infercache.tiers.bytes import ByteTier
+from infercache.tiers.departures import Departures
 from infercache.tiers.handing import handing
 from infercache.tiers.memory import MemoryTier
 from infercache.tiers.spaces import Spaces
@@ -41,6 +42,7 @@ class Surroundings:
         spaces: Numbers of key spaces.
         codecs: Codecs of single namespaces, where they differ from the tier's.
         secret: Key of blobs' checksums.
+        departures: Why keys are gone, for `explain`.
     """
 
     clock: Clock
@@ -48,6 +50,7 @@ class Surroundings:
     spaces: Spaces
     codecs: dict[str, Codec] = field(default_factory=dict)
     secret: bytes | None = field(default=None, repr=False)
+    departures: Departures = field(default_factory=Departures)
 
 
 class TierSpec(Protocol):
@@ -238,5 +241,6 @@ def _open_directory(spec: Disk | SharedMemory, path: Path, around: Surroundings)
         secret=around.secret,
         clock=around.clock,
         events=around.events,
+        departures=around.departures,
     )
     return WriteBackTier(tier, events=around.events) if spec.write == "back" else tier

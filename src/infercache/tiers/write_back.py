@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from infercache.entry import Entry
-from infercache.errors import InfercacheWarning, StoreError
+from infercache.errors import StoreError
 from infercache.events import Event, Events
 from infercache.forks import forget_in_child
 from infercache.key import Key
+from infercache.notices import warn
 from infercache.stores.base import Invalidation, RecordInfo
 from infercache.tiers.base import Outcome, Tier, TierStats
 from infercache.tiers.counts import Counts
@@ -196,11 +196,9 @@ class WriteBackTier(Tier):
             )  # fmt: skip
         if not self._told_loss:
             self._told_loss = True
-            warnings.warn(
+            warn(
                 f"{len(items)} queued entries could not be written to tier {self.name!r} "
                 f"and are lost to it: {error}",
-                InfercacheWarning,
-                stacklevel=2,
             )
 
     def flush(self) -> None:
