@@ -32,6 +32,7 @@ from infercache.stores.base import Invalidation
 from infercache.tiers.base import Outcome, Tier
 from infercache.tiers.coherence import JournalWatch
 from infercache.tiers.counts import Counts
+from infercache.tiers.demotion import Demotion, OpenChanges
 from infercache.tiers.departures import Departures
 from infercache.tiers.epochs import Epochs, Replacements
 from infercache.tiers.judging import better, judge_age, shorten
@@ -85,6 +86,8 @@ class Chain:
             for tier in self._shared
             if self._own or tier.queues
         ]
+        self._changes = OpenChanges(self._watches)
+        self._demotion = Demotion(self.tiers, self._changes, self._guarded, self._put, self.counts)
         self._keep_coherent()
 
     # -- reading -------------------------------------------------------------------------
@@ -243,6 +246,12 @@ class Chain:
         leased = positions is not None
         positions = positions or {}
         epoch = positions.get(_EPOCH, self._epochs.now)
+        with self._changes.change():
+            return self._put_into_all(items, positions, epoch, leased)
+
+    def _put_into_all(
+        self, items: Items, positions: Positions, epoch: int, leased: bool
+    ) -> list[Outcome]:
         best = [Outcome.NO_ROOM] * len(items)
         for tier in reversed(self._shared):
             if leased and tier.name not in positions and tier.journal is not None:
@@ -267,12 +276,13 @@ class Chain:
             self._keep_coherent()
         epoch = self._epochs.now
         best = Outcome.NO_ROOM
-        for tier in reversed(self._shared):
-            best = better(best, self._put_one(tier, key, entry))
-        for tier in self._own:
-            with self._gate:
-                if not self._is_void(key, entry, epoch, None):
-                    best = better(best, self._put_one(tier, key, entry))
+        with self._changes.change():
+            for tier in reversed(self._shared):
+                best = better(best, self._put_one(tier, key, entry))
+            for tier in self._own:
+                with self._gate:
+                    if not self._is_void(key, entry, epoch, None):
+                        best = better(best, self._put_one(tier, key, entry))
         return best
 
     def _put_one(self, tier: Tier, key: Key, entry: Entry) -> Outcome | None:
@@ -305,37 +315,17 @@ class Chain:
 
     def demote_below(self, level: int) -> Callable[[list[tuple[Key, Entry]]], None]:
         """Return what a tier calls with its victims before it forgets them."""
-
-        def demote(victims: list[tuple[Key, Entry]]) -> None:
-            for tier in self.tiers[level + 1 :]:
-                if self._demote_to(tier, victims):
-                    return
-            self.counts.add("dropped", len(victims))
-
-        return demote
-
-    def _demote_to(self, tier: Tier, victims: list[tuple[Key, Entry]]) -> bool:
-        """Put what the tier below lacks, and what nobody else has voided as far as it knows."""
-        followed = [watch.position for watch in self._watches if watch.tier is tier]
-        if tier.journal is not None and not followed:
-            return False
-        held = self._guarded(tier, partial(tier.holds_many, [key for key, _ in victims]))
-        if held is None:
-            return False
-        missing = [item for item, known in zip(victims, held, strict=True) if not known]
-        if missing:
-            self._put(tier, missing, followed[0] if tier.journal is not None else None)
-            self.counts.add("demotions", len(missing))
-        return True
+        return self._demotion.below(level)
 
     # -- invalidation --------------------------------------------------------------------
 
     def invalidate(self, what: Invalidation) -> int:
         """Drop all that matches from every tier; return how many entries the fullest tier lost."""
-        most = self._forget_own(what)
-        for tier in reversed(self._shared):
-            most = max(most, self._guarded(tier, partial(tier.invalidate, what)) or 0)
-        self._forget_own(what)
+        with self._changes.change():
+            most = self._forget_own(what)
+            for tier in reversed(self._shared):
+                most = max(most, self._guarded(tier, partial(tier.invalidate, what)) or 0)
+            self._forget_own(what)
         if what.digest is not None:
             for tier in self.tiers:
                 self._note(tier, what.digest, "invalidated")
