@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +12,7 @@ import infercache as ic
 from infercache.entry import Entry
 from infercache.errors import StoreError
 from infercache.key import Key
+from infercache.stores.base import Invalidation
 from infercache.tiers.base import Tier
 
 
@@ -101,6 +102,7 @@ def interpose(cache: ic.Cache, level: int) -> Interposed:
     for name in ("tiers", "_own", "_shared"):
         tiers = getattr(chain, name)
         setattr(chain, name, tuple(swap.get(id(tier), tier) for tier in tiers))
+    chain._demotion._tiers = chain.tiers
     return made
 
 
@@ -289,3 +291,24 @@ def test_an_unreadable_journal_is_no_reason_to_trust_memory(
     monkeypatch.setattr(_store(twins.one), "changes", fail)
     with pytest.warns(ic.InfercacheWarning, match="no more readers"):
         assert twins.one.get("k") is None
+
+
+def test_a_demotion_does_not_bring_back_what_is_just_being_invalidated(twins: Twins) -> None:
+    """One's own journal lines are followed before memory is cleared a second time."""
+    cache = twins.one
+    cache.put("k", "old")
+    disk = interpose(cache, 1)
+    inner = cast("Any", disk).inner
+    invalidate = inner.invalidate
+
+    def overtaken(what: Invalidation) -> int:
+        cache.get("k")  # promoted again, after memory was cleared first
+        gone: int = invalidate(what)
+        cache.get("unknown")  # the journal is followed up to the invalidation
+        overflow_memory(cache)  # and memory demotes what it still holds
+        return gone
+
+    inner.invalidate = overtaken
+    cache.invalidate("k")
+    inner.invalidate = invalidate
+    assert cache.get("k") is None

@@ -30,7 +30,7 @@ class _Pending(NamedTuple):
 
 
 class WriteBackTier(Tier):
-    """Wraps a tier so that puts are queued; reads see what is queued. Thread-safe.
+    """Wraps a tier so that puts are queued; a read of a queued key waits for it. Thread-safe.
 
     The queue is bounded: a put that finds it full writes its own items down itself. `flush`
     and `close` wait until all is written. What cannot be written after three tries is counted
@@ -70,20 +70,26 @@ class WriteBackTier(Tier):
         self._told_loss = False
 
     def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
-        """Return what is queued, and ask the inner tier for the rest."""
-        with self._changed:
-            queued = [self._queued(key.digest) for key in keys]
-        if not any(queued):
-            return self.inner.get_many(keys)
-        rest = [key for key, one in zip(keys, queued, strict=True) if one is None]
-        below = iter(self.inner.get_many(rest) if rest else ())
-        return [next(below) if one is None else one.entry for one in queued]
+        """Ask the inner tier, once what is queued of these keys has been written.
+
+        What the queue holds is not handed out: only the store can tell whether another process
+        has invalidated it. A queued key is usually answered by the memory above.
+        """
+        self._wait_for(keys)
+        return self.inner.get_many(keys)
 
     def get(self, key: Key) -> Entry | None:
-        """Return what is queued, or ask the inner tier."""
+        """Ask the inner tier, once the key has been written if it is queued."""
+        self._wait_for((key,))
+        return self.inner.get(key)
+
+    def _wait_for(self, keys: Sequence[Key]) -> None:
+        if not self._pending and not self._writing:
+            return
         with self._changed:
-            queued = self._queued(key.digest)
-        return self.inner.get(key) if queued is None else queued.entry
+            while any(key.digest in self._pending or key.digest in self._writing for key in keys):
+                self._ensure_thread()
+                self._changed.wait()
 
     def _queued(self, digest: bytes) -> _Pending | None:
         if digest in self._void:
