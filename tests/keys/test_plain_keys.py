@@ -147,7 +147,9 @@ COPYABLE = [value for value in DIFFERENT if not isinstance(value, types.ModuleTy
 COPYABLE = [value for value in COPYABLE if not isinstance(value, types.MappingProxyType)]
 
 
-@pytest.mark.parametrize("value", COPYABLE, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(
+    "value", COPYABLE, ids=lambda value: repr(value).partition(" at 0x")[0][:40]
+)
 def test_a_copy_has_the_same_key(value: Any) -> None:
     assert SPACE.digest([copy.deepcopy(value)]) == SPACE.digest([value])
 
