@@ -76,11 +76,17 @@ class Round:
             answer = self.cache.get(key, compute)
         except Exception:
             self.raised += 1
-            self.cache.invalidate(key)
+            self._forget(key)
             return
         if not (type(answer) is type(value) and numpy.array_equal(answer, value)):
             self.wrong += 1
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        try:
             self.cache.invalidate(key)
+        except Exception:  # a peer whose own index is damaged by now
+            self.raised += 1
 
 
 @contextmanager
@@ -90,7 +96,10 @@ def opened(name: str, directory: Path) -> Iterator[Contestant]:
         DiskOnly(directory, 0) if name in (OURS, SMALL) else open_contestant(name, directory, 1e9)
     )
     yield cache
-    cache.close()
+    try:
+        cache.close()
+    except Exception as error:
+        print(f"  {name} could not be closed: {error!r}")
 
 
 def large_files(directory: Path) -> list[Path]:
