@@ -42,7 +42,8 @@ class Stats:
     Attributes:
         tiers: Each tier's own counts and sizes, fastest first.
         namespaces: Counts of each namespace.
-        guards: Counts of the guards: waited, refreshed, stale_served, taken_over and so on.
+        guards: Counts of the guards: computations, joined, handed_over, refreshes, stale_served
+            and the others of `guards.counters.NAMES`.
         outages: For each tier the number of operations that failed.
         promotions: Entries copied to a faster tier.
         demotions: Entries handed to a slower tier before they were evicted.
