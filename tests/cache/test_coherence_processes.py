@@ -52,7 +52,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int, **setup
 def test_no_process_is_answered_from_before(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(tmp_path, monkeypatch, 2, seconds=1.0, **SETUPS[name]) > 100
+    assert run(tmp_path, monkeypatch, 2, seconds=0.4, **SETUPS[name]) > 100
 
 
 @pytest.mark.drill
