@@ -212,13 +212,15 @@ class Chain:
 
     def _is_void(self, key: Key, entry: Entry, epoch: int, written: int | None) -> bool:
         """Decide, under the gate, and note what is about to be written."""
-        if self._epochs.voided(epoch, key, entry.tags):
-            return True
+        voided = self._epochs.voided(epoch, key, entry.tags)
         if written is not None:
-            return self._replacements.overtaken(written, key.digest)
+            return voided or self._replacements.overtaken(written, key.digest)
         if len(self.tiers) > 1:
             self._replacements.note(key.digest)
-        return False
+        if voided:  # not kept here, but written below: an older value promoted meanwhile must go
+            for tier in self._own:
+                tier.invalidate(Invalidation(digest=key.digest))
+        return voided
 
     # -- writing -------------------------------------------------------------------------
 
